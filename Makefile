@@ -1,0 +1,42 @@
+# Every habit is one word.  `make demo` and `make test` set up everything they need in .venv first.
+PYTHON ?= python3
+VENV   ?= .venv
+RUN     = $(VENV)/bin/python
+STAMP   = $(VENV)/.installed
+
+.PHONY: help demo test lint bench docs clean
+
+help:
+	@echo "make demo   train a small CNN on real scans, draw its graph, check every gradient; results in out/"
+	@echo "make test   lint, types and all tests"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  time the engine against PyTorch, where it is installed"
+	@echo "make docs   the reference of every op, in out/docs/"
+	@echo "make clean  remove everything that was made"
+
+$(STAMP): setup.cfg pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'tinygrad_edu needs Python 3.10 or newer')"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(RUN) demos/tour.py
+
+lint: $(STAMP)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+test: lint
+	$(RUN) -m pytest -n auto
+
+bench: $(STAMP)
+	$(RUN) -m benchmarks
+
+docs: $(STAMP)
+	$(RUN) -m tinygrad_edu.reference out/docs
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

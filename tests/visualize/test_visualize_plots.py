@@ -1,0 +1,170 @@
+"""Figures of training: written whole, opened again, and true to their numbers."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.text import Annotation
+from PIL import Image
+
+import visualize
+
+NAMES = ["airplane", "cat", "dog"]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the PNG opens and shows more than a blank page."""
+    with Image.open(path) as image:
+        return len(np.unique(np.asarray(image.convert("L")))) > 10
+
+
+def words(figure: Any) -> str:
+    """All annotations of a figure."""
+    return " | ".join(t.get_text() for ax in figure.axes for t in ax.texts)
+
+
+HISTORY = {
+    "train loss": [0.9, 0.5, 0.3],
+    "test loss": [1.0, 0.6, 0.45],
+    "train accuracy": [0.6, 0.8, 0.9],
+    "test accuracy": [0.55, 0.75, 0.8711],
+}
+
+
+def test_curves_put_losses_and_accuracies_on_separate_panels(tmp_path: Path) -> None:
+    figure = visualize.curves(HISTORY, tmp_path / "curves.png", title="MLP")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["loss", "accuracy"]
+    assert [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].lines] == [
+        HISTORY["train loss"],
+        HISTORY["test loss"],
+    ]
+    assert "test accuracy  0.8711" in words(figure) and "train loss  0.3" in words(figure)
+    assert is_picture(tmp_path / "curves.png")
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def test_curves_takes_a_list_of_epochs() -> None:
+    epochs = [{"epoch": i, "loss": 1 / (i + 1), "acc": i / 4} for i in range(4)]
+    figure = visualize.curves(epochs)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["loss", "accuracy"]
+
+
+def test_curves_of_one_epoch_and_of_nan(tmp_path: Path) -> None:
+    visualize.curves({"loss": [0.5]}, tmp_path / "one.png")
+    figure = visualize.curves({"loss": [1.0, math.nan, 0.5], "val loss": [1.0, 0.7, math.nan], "c": [math.nan] * 2},
+                              tmp_path / "nan.png")  # fmt: skip
+    assert is_picture(tmp_path / "one.png") and is_picture(tmp_path / "nan.png")
+    assert "loss  0.5" in words(figure) and "val loss  NaN from epoch 3" in words(figure)
+    assert "c  NaN from epoch 1" in words(figure)
+
+
+def test_final_values_do_not_overlap() -> None:
+    figure = visualize.curves({f"run {i} loss": [1.0, 0.5 + i * 1e-4] for i in range(6)})
+    places = sorted(t.xy[1] for t in figure.axes[0].texts if isinstance(t, Annotation))
+    assert min(np.diff(places)) > 0.07 and places[-1] <= 1.001
+
+
+@pytest.mark.parametrize("empty", [{}, [], {"loss": []}, [{}], {"epoch": [1, 2]}])
+def test_an_empty_history_is_an_error(empty: Any) -> None:
+    with pytest.raises(ValueError, match="history is empty"):
+        visualize.curves(empty)
+
+
+def test_curves_refuses_words_and_suffixes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'loss' is not a list of numbers"):
+        visualize.curves({"loss": ["a"]})  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"choose one of .png, .svg, .pdf"):
+        visualize.curves(HISTORY, tmp_path / "a.gif")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        visualize.curves(HISTORY, tmp_path / "no" / "a.png")
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf"])
+def test_vector_files_are_the_same_twice(suffix: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        visualize.curves(HISTORY, tmp_path / f"{name}{suffix}")
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 3, 3), (8, 3, 5, 5), (32, 16, 3, 3), (1, 1, 1, 1)])
+def test_filters_share_a_scale_around_zero(shape: tuple[int, ...], tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    figure = visualize.filters(weight, tmp_path / "filters.png")
+    images = [ax.images[0] for ax in figure.axes if ax.images]
+    limits = {image.get_clim() for image in images if np.asarray(image.get_array()).shape == shape[2:]}
+    assert len(limits) == 1
+    ((low, high),) = limits
+    assert low == -high and is_picture(tmp_path / "filters.png")
+
+
+class Holder:
+    """Looks like a module: modules() and a convolution inside."""
+
+    def __init__(self, weight: Any) -> None:
+        self.weight = weight
+
+    def modules(self) -> list[Any]:
+        return [Holder.__new__(Holder), self]
+
+
+Holder.weight = None
+
+
+def test_filters_of_a_module() -> None:
+    assert visualize.filters(Holder(np.ones((2, 1, 3, 3)))).axes
+    with pytest.raises(TypeError, match="Holder holds no weight"):
+        visualize.filters(Holder(np.ones((3, 3))))
+
+
+def test_filters_refuses_other_shapes() -> None:
+    with pytest.raises(ValueError, match=r"\(3, 3\).*must be \(o, c, kh, kw\)"):
+        visualize.filters(np.ones((3, 3)))
+    with pytest.raises(ValueError, match="not empty"):
+        visualize.filters(np.ones((0, 3, 3, 3)))
+
+
+def test_filters_of_zeros_and_nan(tmp_path: Path) -> None:
+    for fill in (0.0, np.nan):
+        visualize.filters(np.full((2, 8, 3, 3), fill), tmp_path / "f.png")
+
+
+def test_confusion_counts(tmp_path: Path) -> None:
+    figure = visualize.confusion([0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 2, 0], NAMES, tmp_path / "c.png")
+    cells = {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in figure.axes[0].texts}
+    assert cells == {(0, 0): "1", (0, 1): "1", (1, 1): "1", (2, 2): "2", (2, 0): "1"}
+    assert figure.axes[0].get_title(loc="left") == "4 of 6 right (66.67%)" and is_picture(tmp_path / "c.png")
+    scores = np.eye(3)[[0, 1, 2]]
+    assert "3 of 3" in visualize.confusion([0, 1, 2], scores).axes[0].get_title(loc="left")
+
+
+def test_confusion_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        visualize.confusion([0, 1], [0, 1, 1])
+    with pytest.raises(ValueError, match="from 0 to 5, but there are 3 classes"):
+        visualize.confusion([0, 5], [0, 1], NAMES)
+    with pytest.raises(ValueError, match="n > 0"):
+        visualize.confusion([], [])
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8), (4, 1, 8, 8), (4, 3, 8, 8), (4, 64)])
+def test_mistakes_shows_the_wrong_ones(shape: tuple[int, ...], tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=shape)
+    figure = visualize.mistakes(images, [0, 1, 2, 0], [0, 2, 2, 1], tmp_path / "m.png", classes=NAMES)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["cat  →  dog", "airplane  →  cat"] and is_picture(tmp_path / "m.png")
+
+
+def test_mistakes_without_any_and_with_many() -> None:
+    images = np.zeros((3, 4, 4))
+    assert "0 of 3 wrong" in visualize.mistakes(images, [0, 1, 2], [0, 1, 2]).get_suptitle()
+    assert "first 2 shown" in visualize.mistakes(images, [0, 1, 2], [1, 2, 0], limit=2).get_suptitle()
+    with pytest.raises(ValueError, match="3 images, but 2 targets"):
+        visualize.mistakes(images, [0, 1], [1, 1])
+    with pytest.raises(ValueError, match=r"images are \(2, 7\)"):
+        visualize.mistakes(np.zeros((2, 7)), [0, 1], [1, 1])

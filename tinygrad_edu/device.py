@@ -1,0 +1,72 @@
+"""There is one device, the CPU; these names exist so that code written for PyTorch runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+class device:
+    """`device("cpu")`; any other device is an error that says so."""
+
+    __slots__ = ("type", "index")
+
+    def __init__(self, type: Any, index: int | None = None) -> None:
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        kind, _, place = str(type).partition(":")
+        if kind != "cpu":
+            raise RuntimeError(
+                f"device: {type!r} is not available: tinygrad_edu runs on the CPU only; use device('cpu'), or "
+                f"'cuda' if cuda.is_available() else 'cpu', which is False here"
+            )
+        self.type = kind
+        self.index = int(place) if place else index
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='cpu', index={self.index})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and self.type == other.type
+
+    def __hash__(self) -> int:
+        return hash(self.type)
+
+
+CPU = device("cpu")
+
+
+def check_device(spec: Any) -> None:
+    """Raise RuntimeError unless `spec` is None or the CPU."""
+    if spec is not None and spec is not CPU:
+        device(spec)
+
+
+class cuda:
+    """PyTorch's `torch.cuda`, of which only the question is answered."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """False."""
+        return False
+
+    @staticmethod
+    def device_count() -> int:
+        """0."""
+        return 0
+
+    @staticmethod
+    def manual_seed_all(seed: int) -> None:
+        """Nothing to seed."""
+
+    manual_seed = manual_seed_all
+
+
+def get_num_threads() -> int:
+    """How many threads the compiled kernels use."""
+    from tinygrad_edu.kernels import backend
+
+    return backend.get_num_threads() if hasattr(backend, "get_num_threads") else os.cpu_count() or 1

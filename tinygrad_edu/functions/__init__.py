@@ -1,0 +1,1 @@
+"""Functions of tensors that are compositions of ops, or that no gradient flows through."""

@@ -1,0 +1,121 @@
+"""Functions whose results are booleans or integers: no gradient flows through them, so nothing is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import dtypes
+from tinygrad_edu.errors import DTypeError
+from tinygrad_edu.functions.common import array_of, check_tensor, plain
+from tinygrad_edu.ops.shapes import broadcast_error
+from tinygrad_edu.tensor import Tensor
+
+
+def _pair(name: str, ufunc: Callable[..., Any], sentence: str) -> Callable[[Any, Any], Any]:
+    def compare(x: Any, y: Any) -> Any:
+        a, b = array_of(x), array_of(y)
+        if not isinstance(b, (np.ndarray, np.generic, int, float)):
+            return NotImplemented
+        try:
+            return plain(ufunc(a, b))
+        except ValueError:
+            raise broadcast_error(name, (np.shape(a), np.shape(b))) from None
+
+    compare.__name__ = compare.__qualname__ = name
+    compare.__doc__ = sentence
+    return compare
+
+
+eq = _pair("eq", np.equal, "True where x and y are equal.")
+ne = _pair("ne", np.not_equal, "True where x and y differ.")
+lt = _pair("lt", np.less, "True where x < y.")
+le = _pair("le", np.less_equal, "True where x <= y.")
+gt = _pair("gt", np.greater, "True where x > y.")
+ge = _pair("ge", np.greater_equal, "True where x >= y.")
+logical_and = _pair("logical_and", np.logical_and, "True where both are non-zero.")
+logical_or = _pair("logical_or", np.logical_or, "True where either is non-zero.")
+logical_xor = _pair("logical_xor", np.logical_xor, "True where exactly one is non-zero.")
+
+
+def _bits(name: str, ufunc: Callable[..., Any], sentence: str) -> Callable[[Any, Any], Any]:
+    def combine(x: Any, y: Any) -> Any:
+        a, b = array_of(x), array_of(y)
+        if not isinstance(b, (np.ndarray, np.generic, int, bool)):
+            return NotImplemented
+        if np.asarray(a).dtype.kind == "f" or np.asarray(b).dtype.kind == "f":
+            raise DTypeError(f"{name}: needs boolean or integer tensors, got {x!r:.60} and {y!r:.60}")
+        return plain(ufunc(a, b))
+
+    combine.__name__ = combine.__qualname__ = name
+    combine.__doc__ = sentence
+    return combine
+
+
+bitwise_and = _bits("bitwise_and", np.bitwise_and, "x & y: logical for booleans, bit by bit for integers.")
+bitwise_or = _bits("bitwise_or", np.bitwise_or, "x | y: logical for booleans, bit by bit for integers.")
+bitwise_xor = _bits("bitwise_xor", np.bitwise_xor, "x ^ y: logical for booleans, bit by bit for integers.")
+
+
+def bitwise_not(x: Tensor) -> Tensor:
+    """~x: logical for booleans, bit by bit for integers."""
+    array = check_tensor("bitwise_not", x).array
+    if array.dtype.kind == "f":
+        raise DTypeError(f"bitwise_not: needs a boolean or integer tensor, got {x.dtype!r}")
+    return plain(np.invert(array))
+
+
+def logical_not(x: Tensor) -> Tensor:
+    """True where x is zero."""
+    return plain(np.logical_not(check_tensor("logical_not", x).array))
+
+
+def isnan(x: Tensor) -> Tensor:
+    """True where x is NaN."""
+    return plain(np.isnan(check_tensor("isnan", x).array))
+
+
+def isinf(x: Tensor) -> Tensor:
+    """True where x is infinite."""
+    return plain(np.isinf(check_tensor("isinf", x).array))
+
+
+def isfinite(x: Tensor) -> Tensor:
+    """True where x is neither infinite nor NaN."""
+    return plain(np.isfinite(check_tensor("isfinite", x).array))
+
+
+def isclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+    """True where |x − y| <= atol + rtol |y|."""
+    _same("isclose", x, y)
+    return plain(np.isclose(x.array, y.array, rtol, atol, equal_nan))
+
+
+def allclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """True if all entries are close, as `isclose` says."""
+    _same("allclose", x, y)
+    return bool(np.isclose(x.array, y.array, rtol, atol, equal_nan).all())
+
+
+def _same(name: str, x: Any, y: Any) -> None:
+    check_tensor(name, x)
+    check_tensor(name, y)
+    if x.array.dtype != y.array.dtype:
+        raise DTypeError(f"{name}: expected the same dtype, got {x.dtype!r} and {y.dtype!r}; convert one with .to()")
+
+
+def equal(x: Tensor, y: Tensor) -> bool:
+    """True if both have the same shape and the same entries."""
+    return bool(np.array_equal(array_of(x), array_of(y)))
+
+
+def is_tensor(x: Any) -> bool:
+    """True if x is a Tensor."""
+    return isinstance(x, Tensor)
+
+
+def is_floating_point(x: Tensor) -> bool:
+    """True if x is float32 or float64."""
+    return dtypes.of_array(x.array).is_floating_point

@@ -1,0 +1,115 @@
+"""Matrix functions: products for every number of dims, einsum, diagonals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_edu import ops
+from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.functions.common import check_tensor
+from tinygrad_edu.tensor import Tensor
+
+_product = ops.matrix.matmul
+
+
+def matmul(x: Tensor, y: Tensor) -> Tensor:
+    """The matrix product, for vectors and stacks of matrices too, as NumPy's and PyTorch's `@`.
+
+    (n,) @ (n,) -> ()    (n, k) @ (k,) -> (n,)    (k,) @ (k, m) -> (m,)    (..., n, k) @ (..., k, m) -> (..., n, m)
+    """
+    x, y = check_tensor("matmul", x), check_tensor("matmul", y)
+    if x.array.ndim >= 2 and y.array.ndim >= 2:
+        return _product(x, y)  # type: ignore[no-any-return]
+    if x.array.ndim == 0 or y.array.ndim == 0:
+        raise ShapeError(
+            f"matmul: both arguments need to be at least 1-D, got {x.array.shape} and {y.array.shape}; use * for scalars"
+        )
+    if x.array.shape[-1] != y.array.shape[-2 if y.array.ndim > 1 else 0]:
+        raise ShapeError(
+            f"matmul: x is {x.array.shape} and y is {y.array.shape}; x's last dim ({x.array.shape[-1]}) must equal "
+            f"y's {'second-last' if y.array.ndim > 1 else 'only'} dim ({y.array.shape[-2 if y.array.ndim > 1 else 0]})"
+        )
+    left = x.unsqueeze(0) if x.array.ndim == 1 else x
+    right = y.unsqueeze(1) if y.array.ndim == 1 else y
+    out = _product(left, right)
+    shape = out.array.shape
+    if y.array.ndim == 1:
+        shape = shape[:-1]
+    if x.array.ndim == 1:
+        shape = shape[:-2] + shape[-1:] if y.array.ndim > 1 else shape[:-1]
+    return out.reshape(shape)  # type: ignore[no-any-return]
+
+
+def _sized(name: str, x: Tensor, y: Tensor, dims: tuple[int, int]) -> None:
+    if (x.ndim, y.ndim) != dims:
+        raise ShapeError(f"{name}: expected a {dims[0]}-D and a {dims[1]}-D tensor, got {x.shape!r} and {y.shape!r}")
+
+
+def mm(x: Tensor, y: Tensor) -> Tensor:
+    """The product of two matrices: (n, k), (k, m) -> (n, m)."""
+    _sized("mm", x, y, (2, 2))
+    return matmul(x, y)
+
+
+def bmm(x: Tensor, y: Tensor) -> Tensor:
+    """The products of two equally long stacks of matrices: (b, n, k), (b, k, m) -> (b, n, m)."""
+    _sized("bmm", x, y, (3, 3))
+    if x.array.shape[0] != y.array.shape[0]:
+        raise ShapeError(f"bmm: batch sizes differ: {tuple(x.shape)} and {tuple(y.shape)}; use matmul to broadcast")
+    return matmul(x, y)
+
+
+def dot(x: Tensor, y: Tensor) -> Tensor:
+    """The inner product of two vectors: (n,), (n,) -> ()."""
+    _sized("dot", x, y, (1, 1))
+    if x.array.shape != y.array.shape:
+        raise ShapeError(
+            f"dot: inconsistent tensor size, expected equal lengths, got {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+    return matmul(x, y)
+
+
+def mv(x: Tensor, y: Tensor) -> Tensor:
+    """A matrix times a vector: (n, k), (k,) -> (n,)."""
+    _sized("mv", x, y, (2, 1))
+    return matmul(x, y)
+
+
+def outer(x: Tensor, y: Tensor) -> Tensor:
+    """All products of the entries of two vectors: (n,), (m,) -> (n, m)."""
+    _sized("outer", x, y, (1, 1))
+    return x.unsqueeze(1) * y.unsqueeze(0)
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sums of products by Einstein's convention: einsum("bik,bkj->bij", x, y)."""
+    tensors = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
+    tensors = [check_tensor("einsum", x) for x in tensors]
+    terms, result = ops.matrix.parse_einsum(equation, [x.array.shape for x in tensors])
+    for i, term in enumerate(terms):
+        # A subscript that repeats within an operand stands for its diagonal.
+        while len(set(term)) < len(term):
+            letter = next(c for c in term if term.count(c) > 1)
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            tensors[i] = tensors[i].diagonal(0, first, second)
+            term = "".join(c for place, c in enumerate(term) if place not in (first, second)) + letter
+        terms[i] = term
+    return ops.matrix.contract(tensors, equation=f"{','.join(terms)}->{result}")  # type: ignore[no-any-return]
+
+
+def diag(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix, or the matrix with a given diagonal."""
+    if x.ndim == 2:
+        return x.diagonal(diagonal).clone()  # type: ignore[no-any-return]
+    if x.ndim != 1:
+        raise ShapeError(f"diag: expected a 1-D or 2-D tensor, got {tuple(x.shape)}")
+    n = x.array.shape[0] + abs(diagonal)
+    return ops.movement.diagonal_scatter(x, shape=(n, n), offset=diagonal)  # type: ignore[no-any-return]
+
+
+def trace(x: Tensor) -> Tensor:
+    """The sum of the diagonal of a matrix."""
+    if x.ndim != 2:
+        raise ShapeError(f"trace: expected a matrix, got {tuple(x.shape)}")
+    return x.diagonal().sum()  # type: ignore[no-any-return]

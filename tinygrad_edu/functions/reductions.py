@@ -1,0 +1,269 @@
+"""Reductions made of ops: max and min with indices, variance, norms, softmax, sorting."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu import kernels, ops
+from tinygrad_edu.autograd.modes import composite
+from tinygrad_edu.errors import DTypeError
+from tinygrad_edu.functions.common import axes_array, check_tensor, numpy_names, plain
+from tinygrad_edu.ops.shapes import count, one_dim
+from tinygrad_edu.tensor import Tensor
+
+amax, amin, gather = ops.reductions.amax, ops.reductions.amin, ops.indexing.gather
+
+
+class ValuesIndices(NamedTuple):
+    """What a reduction that also finds places returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _extreme(name: str, x: Tensor, dim: Any, keepdim: bool, places: Any) -> ValuesIndices:
+    if x.ndim == 0:
+        one_dim(name, dim, 0)
+        return ValuesIndices(x.clone(), plain(np.int64(0)))
+    axis = one_dim(name, dim, x.ndim)
+    if x.array.shape[axis] == 0:
+        raise IndexError(f"{name}: expected reduction dim {axis} of {tuple(x.shape)} to have non-zero size")
+    indices = plain(places(x.array, axis, True))
+    values = gather(x, indices, dim=axis)
+    if keepdim:
+        return ValuesIndices(values, indices)
+    return ValuesIndices(values.squeeze(axis), indices.squeeze(axis))
+
+
+@numpy_names
+def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """max(x): the largest entry.  max(x, dim): values and indices along dim.  max(x, y): the larger, entry by entry."""
+    if isinstance(dim, (Tensor, np.ndarray)) or other is not None:
+        return ops.arithmetic.maximum(x, dim if other is None else other)
+    if dim is None:
+        return amax(x)
+    return _extreme("max", check_tensor("max", x), dim, keepdim, kernels.argmax)
+
+
+@numpy_names
+def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """min(x): the smallest entry.  min(x, dim): values and indices along dim.  min(x, y): the smaller, entry by entry."""
+    if isinstance(dim, (Tensor, np.ndarray)) or other is not None:
+        return ops.arithmetic.minimum(x, dim if other is None else other)
+    if dim is None:
+        return amin(x)
+    return _extreme("min", check_tensor("min", x), dim, keepdim, kernels.argmin)
+
+
+def _place(name: str, x: Tensor, dim: int | None, keepdim: bool, places: Any) -> Tensor:
+    array = check_tensor(name, x).array
+    if dim is not None:
+        dim = one_dim(name, dim, array.ndim)
+        if array.ndim == 0:
+            dim = None
+    if array.size == 0 and (dim is None or array.shape[dim] == 0):
+        raise IndexError(f"{name}: expected reduction over {array.shape} to have non-zero size")
+    return plain(places(array, dim, keepdim))
+
+
+@numpy_names
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The place of the largest entry along dim (None: in the flat tensor), int64; the first of equals."""
+    return _place("argmax", x, dim, keepdim, kernels.argmax)
+
+
+@numpy_names
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The place of the smallest entry along dim (None: in the flat tensor), int64; the first of equals."""
+    return _place("argmin", x, dim, keepdim, kernels.argmin)
+
+
+def _variance_arguments(dim: Any, unbiased: bool | None, correction: float) -> tuple[Any, float]:
+    if isinstance(dim, bool):  # var(x, False): the second argument is `unbiased`
+        dim, unbiased = None, dim
+    return dim, correction if unbiased is None else float(unbiased)
+
+
+@numpy_names
+def var_mean(
+    x: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+) -> tuple[Tensor, Tensor]:
+    """Variance Σ (x − mean)² / (N − correction) and mean over `dim`; correction 0 is the biased variance."""
+    dim, correction = _variance_arguments(dim, unbiased, correction)
+    mean = ops.reductions.mean(x, dim=dim, keepdim=True)
+    centred = x - mean
+    n = count(x.array.shape, axes_array(x.array, dim))
+    squares = ops.pointwise.square(centred)
+    if correction == 0:
+        variance = ops.reductions.mean(squares, dim=dim, keepdim=keepdim)
+    else:
+        total = ops.reductions.sum(squares, dim=dim, keepdim=keepdim)
+        # N <= correction: 0 / 0 is NaN, as in PyTorch
+        variance = total / (n - correction) if n > correction else total * float("nan")
+    return variance, mean if keepdim else mean.reshape(variance.array.shape)
+
+
+def var(x: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Tensor:
+    """Variance over `dim`: unbiased (N − 1) unless unbiased=False or correction=0."""
+    return var_mean(x, dim, unbiased, keepdim, **options)[0]
+
+
+def std(x: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Tensor:
+    """Standard deviation over `dim`, the square root of `var`."""
+    return ops.pointwise.sqrt(var(x, dim, unbiased, keepdim, **options))
+
+
+@numpy_names
+def norm(x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The p-norm (Σ |x|ᵖ)^(1/p) over `dim`; p = 2 or "fro", inf, -inf, 0 and any other number."""
+    if not x.is_floating_point():
+        raise DTypeError(f"norm: input dtype should be floating point, got {x.dtype!r}; convert with .float()")
+    if p in ("fro", 2, 2.0, None):
+        return ops.pointwise.sqrt(ops.reductions.sum(ops.pointwise.square(x), dim=dim, keepdim=keepdim))
+    size = ops.pointwise.abs(x)
+    if p == float("inf"):
+        return amax(size, dim=dim, keepdim=keepdim)
+    if p == float("-inf"):
+        return amin(size, dim=dim, keepdim=keepdim)
+    if p == 0:
+        return ops.reductions.sum((x != 0).to(x.dtype), dim=dim, keepdim=keepdim)
+    if p == 1:
+        return ops.reductions.sum(size, dim=dim, keepdim=keepdim)
+    if not isinstance(p, (int, float)):
+        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
+    return ops.reductions.sum(size**p, dim=dim, keepdim=keepdim) ** (1.0 / p)
+
+
+def _shift(x: Tensor, dim: Any) -> Tensor:
+    """The largest entry, finite: subtracting it before exp prevents overflow and changes nothing.  No gradient."""
+    largest = amax(x, dim=dim, keepdim=True).detach()
+    if not np.isfinite(largest.array).all():
+        # -inf everywhere, or +inf somewhere: shift by 0 so that inf - inf does not make NaN
+        origin = largest.__dict__.get("_origin")
+        largest = plain(np.where(np.isinf(largest.array), largest.array.dtype.type(0), largest.array))
+        largest.__dict__["_origin"] = origin
+    largest.name = "max"
+    return largest
+
+
+@numpy_names
+@composite("logsumexp")
+def logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """log Σ exp(x) over `dim`, without overflow."""
+    shift = _shift(x, dim)
+    total = ops.pointwise.log(ops.reductions.sum(ops.pointwise.exp(x - shift), dim=dim, keepdim=keepdim))
+    return total + (shift if keepdim else shift.reshape(total.array.shape))
+
+
+@numpy_names
+@composite("softmax", "softmax, from primitive ops")
+def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """exp(xᵢ) / Σⱼ exp(xⱼ) along `dim`: positive and summing to 1.
+
+    s = x − max x        e = exp s        p = e / Σ e
+    """
+    x = _softmax_input("softmax", x, dim, dtype)
+    s = x - _row_max(x, dim)
+    s.name = "s"
+    e = ops.pointwise.exp(s)
+    return e / ops.reductions.sum(e, dim=dim, keepdim=True)
+
+
+@numpy_names
+@composite("log-softmax", "log-softmax, from primitive ops")
+def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """log softmax(x) along `dim`, computed without overflow and without the log of 0.
+
+    s = x − max x        log p = s − log Σ exp s
+    """
+    return log_softmax_steps(_softmax_input("log_softmax", x, dim, dtype), dim)
+
+
+def log_softmax_steps(x: Tensor, dim: int) -> Tensor:
+    """The steps of log-softmax, for the callers that draw their own box around them."""
+    s = x - _row_max(x, dim)
+    s.name = "s"
+    log_p = s - ops.pointwise.log(ops.reductions.sum(ops.pointwise.exp(s), dim=dim, keepdim=True))
+    log_p.name = "log p"
+    return log_p
+
+
+def _row_max(x: Tensor, dim: int) -> Tensor:
+    """The largest entry along `dim`: e^(x − max) cannot overflow, and the result does not depend on it."""
+    if x.array.size == 0:
+        return plain(np.zeros((), x.array.dtype))
+    largest = amax(x, dim=dim, keepdim=True).detach()
+    largest.name = "max"
+    return largest
+
+
+def _softmax_input(name: str, x: Tensor, dim: int, dtype: Any) -> Tensor:
+    x = check_tensor(name, x)
+    if dtype is not None:
+        x = x.to(dtype)
+    if not x.is_floating_point():
+        raise DTypeError(f"{name}: needs a floating-point tensor, got {x.dtype!r}; convert with .float()")
+    one_dim(name, dim, x.ndim)
+    return x
+
+
+@numpy_names
+def all(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """True where every entry over `dim` is non-zero."""
+    array = check_tensor("all", x).array
+    return plain(np.all(array, axis=axes_array(array, dim), keepdims=keepdim))
+
+
+@numpy_names
+def any(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """True where some entry over `dim` is non-zero."""
+    array = check_tensor("any", x).array
+    return plain(np.any(array, axis=axes_array(array, dim), keepdims=keepdim))
+
+
+@numpy_names
+def count_nonzero(x: Tensor, dim: Any = None) -> Tensor:
+    """How many entries over `dim` are non-zero, int64."""
+    array = check_tensor("count_nonzero", x).array
+    return plain(np.asarray(np.count_nonzero(array, axis=axes_array(array, dim)), np.int64))
+
+
+def _sorted_places(array: Any, axis: int, descending: bool) -> Any:
+    """Stable order; NaN is larger than everything."""
+    if not descending:
+        return np.argsort(array, axis=axis, kind="stable")
+    flipped = np.argsort(np.flip(array, axis), axis=axis, kind="stable")
+    return array.shape[axis] - 1 - np.flip(flipped, axis)
+
+
+@numpy_names
+def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
+    """The entries in order along `dim`, and where they were; always stable; NaN counts as largest."""
+    if x.ndim == 0:
+        return ValuesIndices(x.clone(), plain(np.int64(0)))
+    axis = one_dim("sort", dim, x.ndim)
+    indices = plain(np.ascontiguousarray(_sorted_places(x.array, axis, descending)).astype(np.int64))
+    return ValuesIndices(gather(x, indices, dim=axis), indices)
+
+
+@numpy_names
+def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """The places of the entries in order along `dim`, int64."""
+    return sort(x.detach(), dim, descending, stable).indices
+
+
+@numpy_names
+def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+    """The k largest (or smallest) entries along `dim`, in order, and where they were."""
+    axis = one_dim("topk", dim, x.ndim)
+    n = x.array.shape[axis] if x.ndim else 1
+    if not 0 <= k <= n:
+        raise RuntimeError(f"topk: selected index k out of range: k={k} but dim {dim} of {tuple(x.shape)} has size {n}")
+    if x.ndim == 0:
+        return ValuesIndices(x.clone(), plain(np.int64(0)))
+    order = _sorted_places(x.array, axis, largest)
+    part = (slice(None),) * axis + (slice(k),)
+    indices = plain(np.ascontiguousarray(order[part]).astype(np.int64))
+    return ValuesIndices(gather(x, indices, dim=axis), indices)

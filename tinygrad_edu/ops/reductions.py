@@ -1,0 +1,147 @@
+"""Ops that combine many entries into one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import kernels
+from tinygrad_edu.ops.basic import where
+from tinygrad_edu.ops.movement import expand, flip, reshape
+from tinygrad_edu.ops.registry import Array, op
+from tinygrad_edu.ops.shapes import Dim, count, dims_of, kept_shape, one_dim
+
+
+def spread(grad: Any, shape: tuple[int, ...], dim: Dim) -> Any:
+    """A reduced array repeated over the dims it was reduced over, so that it has `shape` again."""
+    return expand(reshape(grad, shape=kept_shape(shape, dims_of("expand", dim, len(shape)))), shape=shape)
+
+
+def _kept(x: Any, shape: tuple[int, ...], dim: Dim) -> Any:
+    """A reduced array with its reduced dims put back at size 1."""
+    return reshape(x, shape=kept_shape(shape, dims_of("reshape", dim, len(shape))))
+
+
+@op(symbol="Σ", formula="Σ {x}", gradients={"x": "{grad}"}, precedence=2)
+def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """Sum over `dim` (an int, several, or None for all); integers and booleans sum to int64."""
+    axes = dims_of("sum", dim, x.ndim)
+    if x.dtype.kind != "f":
+        return np.add.reduce(x, axis=axes, dtype=np.int64, keepdims=keepdim, out=...)
+    return kernels.sum(x, axes, keepdim)
+
+
+sum.backward(x=lambda grad, x_shape, dim: spread(grad, x_shape, dim))
+
+
+@op(symbol="mean", formula="mean({x})", gradients={"x": "{grad} / N"}, types="floating")
+def mean(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """Arithmetic mean 1/N Σ x over `dim` (None: over all); the mean of nothing is NaN."""
+    return kernels.mean(x, dims_of("mean", dim, x.ndim), keepdim)
+
+
+mean.backward(
+    x=lambda grad, x_shape, dim: spread(grad / count(x_shape, dims_of("mean", dim, len(x_shape))), x_shape, dim)
+)
+
+
+def _not_empty(name: str, x: Array, dim: Dim) -> tuple[int, ...]:
+    axes = dims_of(name, dim, x.ndim)
+    if count(x.shape, axes) == 0 and x.size == 0:
+        raise IndexError(f"{name}: the input {x.shape} is empty along dim {dim}; there is nothing to choose from")
+    return axes
+
+
+def _extreme_gradient(grad: Any, out: Any, x: Any, dim: Dim) -> Any:
+    """The gradient shared equally by the entries that attain the extreme, as PyTorch's amax does."""
+    won = x == _kept(out, x.shape, dim)
+    ties = won.sum(dims_of("amax", dim, x.ndim), keepdims=True)
+    return where(won, spread(grad, x.shape, dim) / ties, 0.0)
+
+
+@op(
+    symbol="max",
+    formula="max {x}",
+    precedence=2,
+    gradients={"x": "{grad} where {x} is largest"},
+    types="ordered",
+    title="Max",
+)
+def amax(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """Largest entry over `dim`; ties share the gradient equally."""
+    return kernels.amax(x, _not_empty("amax", x, dim), keepdim)
+
+
+amax.backward(x=lambda grad, out, x, dim: _extreme_gradient(grad, out, x, dim))
+
+
+@op(
+    symbol="min",
+    formula="min {x}",
+    precedence=2,
+    gradients={"x": "{grad} where {x} is smallest"},
+    types="ordered",
+    title="Min",
+)
+def amin(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """Smallest entry over `dim`; ties share the gradient equally."""
+    return kernels.amin(x, _not_empty("amin", x, dim), keepdim)
+
+
+amin.backward(x=lambda grad, out, x, dim: _extreme_gradient(grad, out, x, dim))
+
+
+@op(symbol="Π", formula="Π {x}", gradients={"x": "{grad} · product of the others"}, precedence=2)
+def prod(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
+    """Product over one dim (None: of all entries)."""
+    axes = dims_of("prod", dim, x.ndim)
+    if x.dtype.kind != "f":
+        return np.multiply.reduce(x, axis=axes, dtype=np.int64, keepdims=keepdim, out=...)
+    return kernels.prod(x, axes, keepdim)
+
+
+def _prod_gradient(grad: Any, x: Any, dim: int | None) -> Any:
+    """grad · Π of the other entries, without dividing: exact with zeros and differentiable again."""
+    flat = reshape(x, shape=(-1,)) if dim is None else x
+    axis = 0 if dim is None else one_dim("prod", dim, max(x.ndim, 1))
+    others = exclusive_prod(flat, axis) * flip(exclusive_prod(flip(flat, dims=(axis,)), axis), dims=(axis,))
+    return spread(grad, x.shape, dim) * reshape(others, shape=x.shape)
+
+
+def exclusive_prod(x: Any, axis: int) -> Any:
+    """Product of the entries before each one: log2(n) doubling steps of shifted products.  Any shape."""
+    from tinygrad_edu.ops.movement import constant_pad
+
+    n = x.shape[axis]
+
+    def shifted(y: Any, by: int) -> Any:
+        padding = [(0, 0)] * y.ndim
+        padding[axis] = (by, -by)
+        return constant_pad(y, padding=tuple(padding), value=1.0)
+
+    out, step = shifted(x, 1) if n else x, 1
+    while step < n:
+        out = out * shifted(out, step)
+        step *= 2
+    return out
+
+
+prod.backward(x=lambda grad, x, dim: _prod_gradient(grad, x, dim))
+
+
+@op(symbol="cumsum", formula="cumsum({x})", gradients={"x": "Σ of {grad} from here on"})
+def cumsum(x: Array, dim: int) -> Array:
+    """Running sum along one dim."""
+    if x.ndim == 0:
+        one_dim("cumsum", dim, 0)
+        return x.copy()
+    axis = one_dim("cumsum", dim, x.ndim)
+    return np.cumsum(x, axis, dtype=np.int64) if x.dtype.kind != "f" else kernels.cumsum(x, axis)
+
+
+def _suffix_sum(grad: Any, dim: int) -> Any:
+    return grad if grad.ndim == 0 else flip(cumsum(flip(grad, dims=(dim,)), dim=dim), dims=(dim,))
+
+
+cumsum.backward(x=lambda grad, dim: _suffix_sum(grad, dim))

@@ -1,0 +1,285 @@
+"""What an op is: one definition that computes, differentiates, draws and tests itself.
+
+    @op(symbol="×", formula="{x} · {y}", gradients={"x": "{grad} · {y}", "y": "{grad} · {x}"}, precedence=2)
+    def mul(x: Array, y: Array) -> Array:
+        ...
+    mul.backward(x=lambda grad, y: grad * y, y=lambda grad, x: grad * x)
+
+A parameter annotated `Array` is an input, any other one is a plain parameter.  A rule is named after its input and
+names what it needs: `grad`, `out`, an input, `<input>_shape`, a cache, a parameter.  Those names are read once, here:
+only these values are kept alive until backward, and only those whose rule will run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Rule = Callable[..., Any]
+Interval = tuple[float, float]
+
+# How the kinds of saved values are marked in a plan.
+INPUT, SHAPE, OUT, CACHE, KEPT, INPUTS, SHAPES = range(7)
+
+# NumPy's spellings of PyTorch's parameter names.
+ALIASES = {"axis": "dim", "keepdims": "keepdim", "input": "x", "other": "y"}
+
+registry: dict[str, Op] = {}
+
+
+class Plan:
+    """What a node keeps and runs, for one choice of the inputs that need a gradient."""
+
+    __slots__ = ("active", "saves", "calls", "sources", "needs_out")
+
+    def __init__(self, op: Op, needs: Sequence[bool]) -> None:
+        self.active = tuple(i for i, needed in enumerate(needs) if needed and op.rule_of(i) is not None)
+        saves: list[tuple[int, Any]] = []
+        self.calls: list[tuple[int, Callable[..., Any]]] = []
+        for i in self.active:
+            rule = op.rule_of(i)
+            assert rule is not None
+            arguments = []
+            for name in rule.__code__.co_varnames[: rule.__code__.co_argcount]:
+                source = op.source_of(name)
+                if source == "grad":
+                    arguments.append("grad")
+                elif source == "i":
+                    arguments.append(str(i))
+                elif source == "param":
+                    arguments.append(f"params[{name!r}]")
+                else:
+                    if source not in saves:
+                        saves.append(source)
+                    arguments.append(f"saved[{saves.index(source)}]")
+            # One generated call per rule, so that a step of the walk is one Python call and no interpretation.
+            call = eval(f"lambda grad, saved, params: rule({', '.join(arguments)})", {"rule": rule})
+            self.calls.append((i, call))
+        self.saves = tuple(saves)
+        self.needs_out = (OUT, None) in saves
+
+
+class Op:
+    """A primitive operation: calling it computes on arrays and records on tensors."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        *,
+        symbol: str,
+        formula: str,
+        gradients: Mapping[str, str],
+        precedence: int,
+        elementwise: bool,
+        types: str,
+        domain: Mapping[str, Interval | Sequence[Interval]] | None,
+        caches: Sequence[str],
+        kept: Sequence[str],
+        view: bool,
+        title: str,
+        method: bool,
+    ) -> None:
+        self.name = forward.__name__
+        self.__name__ = self.name
+        self.__qualname__ = self.name
+        self.__module__ = forward.__module__
+        self.forward = forward
+        self.symbol, self.formula, self.gradients = symbol, formula, dict(gradients)
+        self.precedence, self.elementwise, self.types = precedence, elementwise, types
+        self.domain = dict(domain or {})
+        self.caches, self.kept = tuple(caches), tuple(kept)
+        self.view, self.method = view, method
+        self.title = title or "".join(part.capitalize() for part in self.name.split("_"))
+        inputs, params, self.variadic, self.packs = [], [], False, ""
+        self.defaults: dict[str, Any] = {}
+        for p in inspect.signature(forward).parameters.values():
+            if p.annotation == "Array":
+                inputs.append(p.name)
+                self.variadic |= p.kind is p.VAR_POSITIONAL
+            else:
+                if not params and p.annotation == "Ints":
+                    self.packs = p.name
+                params.append(p.name)
+                if p.default is not p.empty:
+                    self.defaults[p.name] = p.default
+        self.inputs, self.params = tuple(inputs), tuple(params)
+        self.required = tuple(name for name in params if name not in self.defaults)
+        self.rules: dict[str, Rule] = {}
+        self.extra_outputs = len(self.caches) + len(self.kept)
+        self._plans: dict[Any, Plan] = {}
+        self._summary = forward.__doc__ or ""
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        """The docstring with the formula and the backward rules, which are written once, in the decorator."""
+        names = {name: name for name in (*self.inputs, *self.params)} | {"grad": "dL/dout", "out": "out"}
+        lines = [f"out = {self.formula.format(**names)}"] if self.formula else []
+        lines += [f"dL/d{name} = {text.format(**names)}" for name, text in self.gradients.items()]
+        return self._summary.rstrip() + "\n\n" + "\n".join("        " + line for line in lines) + "\n"
+
+    def backward(self, **rules: Rule) -> None:
+        """Declare the backward rule of each input, by name; an unknown name is an error at import."""
+        for name, rule in rules.items():
+            if name not in self.inputs:
+                raise TypeError(f"{self.name}.backward: no input {name!r}; the inputs are {', '.join(self.inputs)}")
+            for need in rule.__code__.co_varnames[: rule.__code__.co_argcount]:
+                if self.source_of(need) is None:
+                    raise TypeError(
+                        f"{self.name}.backward: the rule of {name!r} names {need!r}, which is neither grad, out, "
+                        f"an input, <input>_shape, a cache nor a parameter of {self.name}"
+                    )
+        self.rules.update(rules)
+        self._plans.clear()
+
+    def rule_of(self, i: int) -> Rule | None:
+        """The rule of the i-th input (a variadic op has one for all), or None where it has no gradient."""
+        return self.rules.get(self.inputs[0 if self.variadic else i])
+
+    def source_of(self, name: str) -> Any:
+        """Where a rule finds the value it names: "grad", "i", "param", or what to save; None if unknown."""
+        if name == "grad":
+            return name
+        if name == "i" and self.variadic:
+            return name
+        if name == "out":
+            return (OUT, None)
+        if self.variadic and name in (self.inputs[0], self.inputs[0] + "_shapes"):
+            return (INPUTS, None) if name == self.inputs[0] else (SHAPES, None)
+        if name in self.inputs:
+            return (INPUT, self.inputs.index(name))
+        if name.endswith("_shape") and name[:-6] in self.inputs:
+            return (SHAPE, self.inputs.index(name[:-6]))
+        if name in self.caches:
+            return (CACHE, self.caches.index(name))
+        if name in self.kept:
+            return (KEPT, len(self.caches) + self.kept.index(name))
+        return "param" if name in self.params else None
+
+    def plan(self, mask: int, count: int) -> Plan:
+        """The plan for the inputs whose bit is set in `mask`."""
+        key = (mask, count) if self.variadic else mask
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = Plan(self, [bool(mask >> i & 1) for i in range(count)])
+        return plan
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Split a call into the inputs and the named parameters."""
+        if self.variadic:
+            inputs: Sequence[Any] = tuple(args[0])
+            rest = args[1:]
+        else:
+            inputs, rest = args[: len(self.inputs)], args[len(self.inputs) :]
+        if not rest and not kwargs and not self.required and len(inputs) == len(self.inputs):
+            return inputs, self.defaults
+        params = dict(self.defaults)
+        if self.packs and rest and isinstance(rest[0], numbers.Integral):
+            params[self.packs] = tuple(rest)
+        elif len(rest) > len(self.params):
+            raise TypeError(f"{self.name}: takes {len(self.inputs) + len(self.params)} arguments, got {len(args)}")
+        else:
+            params.update(zip(self.params, rest, strict=False))
+        if kwargs:
+            inputs = self._by_name(list(inputs), params, kwargs)
+        if not self.variadic and len(inputs) != len(self.inputs):
+            raise TypeError(f"{self.name}: missing argument {self.inputs[len(inputs)]!r}")
+        for name in self.required:
+            if name not in params:
+                raise TypeError(f"{self.name}: missing argument {name!r}")
+        return inputs, params
+
+    def _by_name(self, inputs: list[Any], params: dict[str, Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        named = {}
+        for key, value in kwargs.items():
+            name = key if key in self.params or key in self.inputs else ALIASES.get(key, key)
+            if name in self.params:
+                params[name] = value
+            elif name in self.inputs[len(inputs) :]:
+                named[name] = value
+            else:
+                allowed = ", ".join((*self.inputs, *self.params))
+                raise TypeError(f"{self.name}: unexpected argument {key!r}; it takes {allowed}")
+        while named and len(inputs) < len(self.inputs) and self.inputs[len(inputs)] in named:
+            inputs.append(named.pop(self.inputs[len(inputs)]))
+        return inputs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute on arrays; record when any input knows how to (`__apply_op__`, as NumPy's `__array_ufunc__`)."""
+        inputs, params = self.bind(args, kwargs)
+        for x in inputs:
+            if hasattr(x, "__apply_op__"):
+                return x.__apply_op__(self, inputs, params)
+        out = self.forward(*inputs, **params)
+        return out[0] if self.extra_outputs else out
+
+
+def op(
+    *,
+    symbol: str = "",
+    formula: str = "",
+    gradients: Mapping[str, str] | None = None,
+    precedence: int = 4,
+    elementwise: bool = False,
+    types: str = "any",
+    domain: Mapping[str, Interval | Sequence[Interval]] | None = None,
+    caches: Sequence[str] = (),
+    kept: Sequence[str] = (),
+    view: bool = False,
+    title: str = "",
+    method: bool = True,
+) -> Callable[[Callable[..., Any]], Op]:
+    """Register a primitive op.
+
+    symbol, formula, gradients: what pictures and documentation print; `{x}` stands for an input, `{grad}` for dL/dout.
+    precedence: of the formula's outermost operator (1 sum, 2 product, 3 power, 4 name or call), for parentheses.
+    elementwise: broadcasts over its inputs; the property test draws broadcastable shapes for it.
+    types: "numeric" promotes the inputs to one dtype, "float" also makes integers floating, "same" demands one dtype,
+        "any" leaves them.
+    domain: per input, the interval or intervals that the property test draws from (default (-3, 3)).
+    caches: names of smooth intermediates that forward returns after its result, for rules on arrays; when a graph is
+        recorded the rule gets None and must rebuild them with ops.  kept: the same for piecewise constant values
+        (masks, indices), which rules always get.
+    view: the result shares memory with the input.
+    """
+
+    def register(forward: Callable[..., Any]) -> Op:
+        if forward.__name__ in registry:
+            raise TypeError(f"op {forward.__name__!r} is registered twice")
+        made = Op(
+            forward,
+            symbol=symbol,
+            formula=formula,
+            gradients=gradients or {},
+            precedence=precedence,
+            elementwise=elementwise,
+            types=types,
+            domain=domain,
+            caches=caches,
+            kept=kept,
+            view=view,
+            title=title,
+            method=method,
+        )
+        registry[made.name] = made
+        return made
+
+    return register
+
+
+def differentiable_ops() -> Iterator[Op]:
+    """Every registered op that has a backward rule, in order of definition."""
+    return (made for made in registry.values() if made.rules)
+
+
+def is_array(x: Any) -> bool:
+    """True for what a rule may get in place of a tensor: a NumPy array or scalar."""
+    return isinstance(x, (np.ndarray, np.generic))

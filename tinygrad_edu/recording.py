@@ -1,0 +1,371 @@
+"""The one place that records: `apply` runs an op on tensors and leaves a node, `inplace` does so in place.
+
+Short on purpose, because it runs a million times.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_edu import dtypes, ops
+from tinygrad_edu.autograd import versions
+from tinygrad_edu.autograd.modes import enable_grad, mode
+from tinygrad_edu.autograd.node import KEEP, Constant, Leaf, Node
+from tinygrad_edu.autograd.versions import clock, owner
+from tinygrad_edu.errors import DTypeError, GraphError, ShapeError
+from tinygrad_edu.ops.indexing import follow
+from tinygrad_edu.ops.registry import INPUT, INPUTS, OUT, SHAPE, SHAPES, Array, Op
+from tinygrad_edu.ops.shapes import broadcast_error
+
+if TYPE_CHECKING:
+    from tinygrad_edu.tensor import Tensor
+
+# Inputs that choose rather than compute: they keep their own dtype.
+CHOOSERS = ("condition", "index", "indices")
+
+_tensor_class: Any = None  # set by tensor.py: the class that `wrap` makes and `apply` recognises
+_new = object.__new__
+
+
+def bind_tensor_class(cls: Any) -> None:
+    """Tell this module what a tensor is; tensor.py calls it once, so that imports point one way."""
+    global _tensor_class
+    _tensor_class = cls
+
+
+def wrap(array: Any, node: Any = None) -> Tensor:
+    """A tensor around an array, which is not copied, and the node that made it."""
+    tensor = _new(_tensor_class)
+    tensor.array = array
+    tensor.grad = None
+    tensor.node = node
+    tensor.view_of = None
+    return tensor  # type: ignore[no-any-return]
+
+
+def lift(value: Any, node: Any) -> Any:
+    """A saved value as a tensor; what is no array (a Python number) stays as it is."""
+    return wrap(value, node) if isinstance(value, np.ndarray) else value
+
+
+class View:
+    """How a tensor that shares memory came from its base."""
+
+    __slots__ = ("base", "steps", "seen")
+
+    def __init__(self, base: Tensor, steps: tuple[tuple[Op, dict[str, Any]], ...] | None, seen: Any) -> None:
+        self.base = base
+        self.steps = steps  # None for a view made under no_grad, which has no history to keep up
+        self.seen = seen  # the base's node when this view's node was made
+
+
+def live_node(tensor: Tensor) -> Any:
+    """The tensor's node, made anew if it is a view whose base was changed in place since."""
+    view = tensor.view_of
+    if view is not None and view.steps is not None and view.base.node is not view.seen:
+        with enable_grad():
+            fresh: Any = wrap(view.base.array, view.base.node)
+            for op, params in view.steps:
+                fresh = apply(op, (fresh,), params)
+        tensor.node = fresh.node
+        view.seen = view.base.node
+    return tensor.node
+
+
+def apply(op: Op, inputs: Sequence[Any], params: dict[str, Any]) -> Tensor:
+    """Run `op` on tensors, arrays and numbers, and record it if any input requires grad."""
+    tensor_class = _tensor_class
+    arrays: list[Any] = []
+    nodes: list[Any] = []
+    first: Any = None
+    plain = True
+    for x in inputs:
+        if isinstance(x, tensor_class):
+            array = x.array
+            if first is None:
+                first = array.dtype
+            elif array.dtype is not first:
+                plain = False
+            arrays.append(array)
+            nodes.append(x.node if x.view_of is None else live_node(x))
+        else:
+            plain = False
+            arrays.append(x)
+            nodes.append(None)
+    if op.types != "any" and not (plain and first.kind == "f"):
+        inputs = promote(op, inputs)
+        arrays = [x.array if isinstance(x, tensor_class) else x for x in inputs]
+        nodes = [live_node(x) if isinstance(x, tensor_class) else None for x in inputs]
+    return compute(op, inputs, arrays, nodes, params)
+
+
+def compute(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], nodes: list[Any], params: dict[str, Any]) -> Tensor:
+    """Forward and record, for inputs whose dtypes agree already."""
+    try:
+        out = op.forward(*arrays, **params)
+    except ValueError:
+        shapes = [np.shape(a) for a in arrays]
+        if not op.elementwise or _broadcasts(shapes):
+            raise
+        raise broadcast_error(op.name, shapes) from None
+    extras: Any = ()
+    if op.extra_outputs:
+        extras, out = out[1:], out[0]
+    node = None
+    if mode.grad:
+        mask = 0
+        for i, source in enumerate(nodes):
+            if source is not None:
+                mask |= 1 << i
+        if mask:
+            node = record(op, inputs, arrays, nodes, mask, params, out, extras)
+    result = wrap(out, node)
+    if op.view and owner(out) is owner(arrays[0]):
+        result.view_of = _view(inputs[0], op, params)
+    return result
+
+
+def record(
+    op: Op,
+    inputs: Sequence[Any],
+    arrays: Sequence[Any],
+    nodes: list[Any],
+    mask: int,
+    params: dict[str, Any],
+    out: Array,
+    extras: Sequence[Any] = (),
+) -> Node | None:
+    """The node of one operation; None if no gradient can flow through it."""
+    plan = op.plan(mask, len(nodes))
+    if not plan.active:
+        return None
+    saved = []
+    for kind, key in plan.saves:
+        if kind == INPUT:
+            saved.append(arrays[key])
+        elif kind == OUT:
+            saved.append(out)
+        elif kind == SHAPE:
+            saved.append(np.shape(arrays[key]))
+        elif kind == INPUTS:
+            saved.append(tuple(arrays))
+        elif kind == SHAPES:
+            saved.append(tuple(a.shape for a in arrays))
+        else:
+            saved.append(extras[key])
+    for i, source in enumerate(nodes):
+        if source is None:
+            if isinstance(inputs[i], _tensor_class):
+                nodes[i] = constant_of(inputs[i])
+            elif np.ndim(arrays[i]) == 0:
+                nodes[i] = arrays[i]  # a number: pictures print it in the formula
+    node = Node(
+        op,
+        plan,
+        nodes,
+        saved,
+        params,
+        next(clock),
+        out.shape,
+        out if out.size <= KEEP or mode.keep else weakref.ref(out),
+        mode.scope,
+    )
+    if mode.keep:
+        node.location = user_line()
+    return node
+
+
+def constant_of(tensor: Tensor) -> Constant:
+    """The record of a tensor that requires no grad: one per tensor, so that pictures draw it once."""
+    constant: Constant | None = tensor.__dict__.get("_constant")
+    if constant is None or constant.value() is not tensor.array:
+        extra = tensor.__dict__
+        constant = Constant(tensor.array, extra.get("_name", ""), extra.get("_origin"), mode.keep)
+        extra["_constant"] = constant
+    return constant
+
+
+def promote(op: Op, inputs: Sequence[Any]) -> list[Any]:
+    """The inputs with the dtypes that `op` works on: casts are recorded, numbers become 0-d arrays."""
+    tensor_class = _tensor_class
+    places = [i for i in range(len(inputs)) if op.variadic or op.inputs[i] not in CHOOSERS]
+    promoted = [x if isinstance(x, tensor_class) else _operand(op, x) for x in inputs]
+    operands = [promoted[i].array if isinstance(promoted[i], tensor_class) else promoted[i] for i in places]
+    target = _target(op, operands).dtype
+    for i, x in zip(places, operands, strict=True):
+        if not isinstance(x, np.ndarray):
+            promoted[i] = np.asarray(x, target)
+        elif x.dtype != target:
+            promoted[i] = apply(ops.basic.cast, (promoted[i],), {"dtype": target, "source": x.dtype})
+    return promoted
+
+
+def _operand(op: Op, x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        dtypes.of(x.dtype)
+        return wrap(x)
+    if isinstance(x, np.generic):
+        x = x.item()
+    if not isinstance(x, (int, float)):
+        raise TypeError(f"{op.name}: expected tensors, arrays or numbers, got {type(x).__name__}")
+    return x
+
+
+def _target(op: Op, operands: Sequence[Any]) -> dtypes.dtype:
+    """The dtype that the operands of `op` are brought to; DTypeError if it takes none of theirs."""
+    if op.types == "first":
+        return dtypes.of_array(operands[0])
+    target = dtypes.result_type(*operands)
+    if op.types == "same":
+        kinds = [dtypes.of_array(x) for x in operands]
+        if any(kind is not kinds[0] for kind in kinds):
+            described = " and ".join(f"{name} is {kind!r}" for name, kind in zip(op.inputs, kinds, strict=False))
+            raise DTypeError(
+                f"{op.name}: expected the same dtype (mat1 and mat2 must have the same dtype), but {described}; "
+                f"convert one with .float(), .double() or .to(other.dtype)"
+            )
+        if not target.is_floating_point and op.name not in ("matmul", "contract"):
+            raise DTypeError(f"{op.name}: needs floating-point tensors, got {target!r}; convert with .float()")
+    elif op.types == "floating" and not target.is_floating_point:
+        raise DTypeError(
+            f"{op.name}: could not infer output dtype. Input dtype must be floating point, got {target!r}; "
+            f"convert with .float() first"
+        )
+    elif op.types == "float" and not target.is_floating_point:
+        return dtypes.get_default_dtype()
+    return target
+
+
+def _broadcasts(shapes: Sequence[tuple[int, ...]]) -> bool:
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
+
+
+def _view(tensor: Tensor, op: Op, params: dict[str, Any]) -> View:
+    above = tensor.view_of
+    if not mode.grad:
+        return View(tensor if above is None else above.base, None, None)
+    if above is None:
+        return View(tensor, ((op, params),), tensor.node)
+    if above.steps is None:
+        return View(above.base, None, None)
+    return View(above.base, (*above.steps, (op, params)), above.base.node)
+
+
+def user_line() -> str:
+    """file:line of the innermost caller outside this package."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "").startswith("tinygrad_edu"):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+# -- in place ---------------------------------------------------------------------------------------------------------
+
+
+def inplace(tensor: Tensor, op: Op, others: Sequence[Any], params: dict[str, Any]) -> Tensor:
+    """Run an op and store its result in the memory of `tensor`, by PyTorch's rules.
+
+    Raises GraphError for a leaf that requires grad (outside no_grad), ShapeError when the result has another shape,
+    DTypeError when it has a higher category (a float into an integer tensor).
+    """
+    check_writable(tensor, op.name)
+    result = apply(op, (tensor, *others), params)
+    if result.array.shape != tensor.array.shape:
+        raise ShapeError(
+            f"{op.name}_: output with shape {tensor.array.shape} doesn't match the broadcast shape "
+            f"{result.array.shape}; use the out-of-place form"
+        )
+    if result.array.dtype != tensor.array.dtype:
+        source, target = dtypes.of_array(result.array), dtypes.of_array(tensor.array)
+        if not dtypes.can_cast(source, target):
+            raise DTypeError(
+                f"{op.name}_: result type {source!r} can't be cast to the desired output type {target!r}; "
+                f"convert the tensor first, for instance with .float()"
+            )
+        result = apply(ops.basic.cast, (result,), {"dtype": target.dtype, "source": source.dtype})
+    np.copyto(tensor.array, result.array)
+    rebind(tensor, result.node)
+    return tensor
+
+
+def inplace_write(
+    tensor: Tensor, op: Op, value: Any, params: dict[str, Any], store: Callable[[Array, Any], None]
+) -> None:
+    """Record `op` (tensor, value) but write with `store`, which touches only a part of the memory."""
+    check_writable(tensor, op.name)
+    value = value if isinstance(value, _tensor_class) else wrap(np.asarray(value))
+    if value.array.dtype != tensor.array.dtype:
+        value = apply(ops.basic.cast, (value,), {"dtype": tensor.array.dtype, "source": value.array.dtype})
+    nodes = [live_node(tensor), live_node(value)]
+    mask = sum(1 << i for i, node in enumerate(nodes) if node is not None)
+    store(tensor.array, value.array)
+    node = None
+    if mode.grad and mask:
+        node = record(op, (tensor, value), (tensor.array, value.array), nodes, mask, params, tensor.array)
+    rebind(tensor, node)
+
+
+def check_writable(tensor: Tensor, name: str) -> None:
+    """Raise GraphError unless `tensor` may change in place now."""
+    if not tensor.array.flags.writeable:
+        raise GraphError(
+            f"{name}_: the tensor is an expanded or read-only view, where several entries share one place in memory; "
+            f"clone() it before changing it in place"
+        )
+    if not mode.grad:
+        return
+    if isinstance(live_node(tensor), Leaf):
+        raise GraphError(
+            f"{name}_: a leaf Variable that requires grad is being used in an in-place operation. "
+            f"Change it inside `with no_grad():`, or make a new tensor"
+        )
+    view = tensor.view_of
+    if view is not None:
+        if isinstance(view.base.node, Leaf):
+            raise GraphError(
+                f"{name}_: a view of a leaf Variable that requires grad is being used in an in-place operation. "
+                f"Change it inside `with no_grad():`, or clone() the leaf first"
+            )
+        if view.steps is None and view.base.node is not None:
+            raise GraphError(
+                f"{name}_: a view was created in no_grad mode and is being modified inplace with grad mode enabled; "
+                f"make the view outside no_grad, or clone() it"
+            )
+
+
+def rebind(tensor: Tensor, node: Node | None) -> None:
+    """Note the change of memory and give the tensor, and the base it views, their new history."""
+    versions.bump(tensor.array, None if node is None else node.position)
+    if node is None:
+        return
+    view = tensor.view_of
+    if view is None or view.steps is None:
+        tensor.node = node
+        return
+    base = view.base
+    nodes = [base.node, node]
+    mask = 3 if base.node is not None else 2
+    base.node = record(
+        ops.indexing.view_put,
+        (base, tensor),
+        (base.array, tensor.array),
+        nodes,
+        mask,
+        {"steps": view.steps},
+        base.array,
+    )
+    live_node(tensor)
+
+
+__all__ = ["View", "apply", "bind_tensor_class", "follow", "inplace", "inplace_write", "live_node", "wrap"]

@@ -1,0 +1,120 @@
+"""`visualize.graph`: a recorded computation as a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_edu.autograd.graph import Graph, graph_of
+
+from . import render as rendering
+from .collapse import View, view_of
+from .dot import Options, default_subtitle, digraph_of
+from .labels import Style, clean
+from .theme import theme_named
+
+if TYPE_CHECKING:
+    import graphviz
+
+FIGURE_NODES = 20  # up to this many nodes, without modules, a graph reads best from left to right
+
+
+class Drawing:
+    """A drawn graph: `digraph` is the graphviz.Digraph, `source` its DOT text; a notebook shows it as SVG."""
+
+    def __init__(self, digraph: graphviz.Digraph, expect: str, view: View) -> None:
+        self.digraph = digraph
+        self.shown = len(view.boxes)
+        self.total = len(view.graph.vertices)
+        self.summary = view.hidden
+        self._expect = expect
+
+    @property
+    def source(self) -> str:
+        """The DOT text."""
+        return str(self.digraph.source)
+
+    def render(self, path: str | os.PathLike[str], *, renderer: str | None = None, timeout: float = 120.0) -> Path:
+        """Write the picture to `path`; its suffix (.png, .svg, .pdf, .dot) decides the format. Returns the path.
+
+        `renderer`: "dot" or "pygraphviz"; None takes the first there is. The file appears whole or not at all.
+        Errors: ValueError (suffix), OSError (folder), GraphvizNotFound, RuntimeError (Graphviz failed).
+        """
+        return rendering.render(self.source, path, expect=self._expect, renderer=renderer, timeout=timeout)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """SVG for Jupyter; without a renderer a line of text that says how to get one."""
+        chosen = next(iter(rendering.renderers()), None)
+        if chosen is None:
+            return {
+                "text/plain": f"{self!r}: no Graphviz here to draw it. Install it with: "
+                f"{rendering.install_command()}, or: pip install pygraphviz. "
+                "The DOT text is in .source; .render('net.dot') saves it."
+            }
+        svg = rendering.run(self.source, "svg", expect=self._expect, renderer=chosen).decode("utf-8")
+        return {"image/svg+xml": svg, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<Drawing of {self.shown} nodes{'; ' + self.summary if self.summary else ''}>"
+
+
+def graph(
+    *outputs: Any,
+    params: Mapping[str, Any] | None = None,
+    title: str | None = None,
+    subtitle: str | None = None,
+    direction: str | None = None,
+    theme: str = "light",
+    values: bool = True,
+    grads: bool = True,
+    labels: bool | None = None,
+    depth: int | None = None,
+) -> Drawing:
+    """The recorded graph behind `outputs` (Tensors, or one Graph record) as a Drawing.
+
+    params     names for leaf tensors, as in dict(model.named_parameters())
+    direction  "TB" or "LR"; None: "LR" for few nodes without modules, else "TB"
+    values, grads   print the numbers     labels   formulas on the gradient edges (None: for small LR graphs)
+    depth      0 draws one box per top-level module, 1 opens those, ...; None: all nodes up to 300, then automatic
+    Errors: ValueError for no output, an unknown theme or direction, a negative depth; TypeError for a mixed call.
+    """
+    record = _record(outputs, params)
+    colours = theme_named(theme)
+    if direction not in (None, "TB", "LR"):
+        raise ValueError(f"visualize.graph: direction is {direction!r}; choose 'TB', 'LR' or None")
+    if not record.vertices:
+        raise ValueError("visualize.graph: the graph has no nodes")
+    view = view_of(record, depth)
+    whole = all(box.vertex is not None for box in view.boxes)
+    if direction is None:
+        has_modules = any(scope.parameters or scope.is_loss for scope in view.scopes)
+        direction = "LR" if whole and len(view.boxes) <= FIGURE_NODES and not has_modules else "TB"
+    style = Style(colours, direction == "LR", values, grads)
+    options = Options(
+        title=clean(title) if title is not None else _default_title(view),
+        subtitle=clean(subtitle) if subtitle is not None else default_subtitle(view),
+        direction=direction,
+        style=style,
+        labels=labels if labels is not None else style.figure and len(view.boxes) <= FIGURE_NODES,
+    )
+    # What every picture says, as long as HTML-like labels work: the last word of its legend.
+    return Drawing(digraph_of(view, options), "value", view)
+
+
+def _record(outputs: tuple[Any, ...], params: Mapping[str, Any] | None) -> Graph:
+    if not outputs:
+        raise ValueError("visualize.graph: nothing to draw; pass the loss or another output, graph(loss)")
+    if any(isinstance(output, Graph) for output in outputs):
+        if len(outputs) > 1 or params is not None:
+            raise TypeError("visualize.graph: a Graph record is drawn alone, without params")
+        record = outputs[0]
+        assert isinstance(record, Graph)
+        return record
+    return graph_of(*outputs, params=params)
+
+
+def _default_title(view: View) -> str:
+    names = [v.name for v in view.graph.vertices if v.id in set(view.graph.outputs) and v.name]
+    return f"Computation graph of {', '.join(names[:3])}" if names else "Computation graph"
