@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from tinygrad_edu.autograd.graph import Edge, Graph, Scope, Vertex
 
 from .numbers import grouped

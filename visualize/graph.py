@@ -18,7 +18,7 @@ from .theme import theme_named
 if TYPE_CHECKING:
     import graphviz
 
-FIGURE_NODES = 20  # up to this many nodes, without modules, a graph reads best from left to right
+FIGURE_NODES = 14  # up to this many nodes, without modules, a graph reads best from left to right
 
 
 class Drawing:

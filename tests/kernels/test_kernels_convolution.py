@@ -109,7 +109,7 @@ def test_layouts():
     case = EXAMPLES[1]
     x, weight, grad = arrays(*case, np.float32)
     expected = kernels.conv2d(x, weight, *case[2])
-    for x_layout, weight_layout, grad_layout in zip(layouts(x), layouts(weight), layouts(grad)):
+    for x_layout, weight_layout, grad_layout in zip(layouts(x), layouts(weight), layouts(grad), strict=True):
         for out in on_both(kernels.conv2d, x_layout, weight_layout, *case[2]):
             close(out, expected)
         one, other = on_both(kernels.conv2d_input_grad, grad_layout, weight_layout, x.shape, *case[2])
@@ -161,7 +161,7 @@ def test_same_bits_whatever_the_number_of_threads():
                 )
         finally:
             numba.set_num_threads(before)
-    for one, many in zip(*results):
+    for one, many in zip(*results, strict=True):
         np.testing.assert_array_equal(one, many)
 
 

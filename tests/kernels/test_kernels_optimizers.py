@@ -109,7 +109,7 @@ every_case = pytest.mark.parametrize(
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_is_the_formula(run, by_hand, optimiser, options, dtype):
     start, grads = random((3, 4), dtype), random((STEPS, 3, 4), dtype, 1)
-    expected = np.array([by_hand(p, g, options) for p, g in zip(start.flat, grads.reshape(STEPS, -1).T)])
+    expected = np.array([by_hand(p, g, options) for p, g in zip(start.flat, grads.reshape(STEPS, -1).T, strict=True)])
     for backend in (numpy_everywhere, numba_everywhere):
         param, given = start.copy(), grads.copy()
         given.flags.writeable = False

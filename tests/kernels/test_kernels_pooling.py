@@ -150,7 +150,7 @@ def test_layouts():
     x = random((2, 3, 6, 5), np.float32)
     options = ((3, 2), (2, 1), (1, 0), ONE, False)
     out, indices = kernels.max_pool2d(x, *options)
-    for layout, where, grad in zip(layouts(x), layouts(indices), layouts(out)):
+    for layout, where, grad in zip(layouts(x), layouts(indices), layouts(out), strict=True):
         for each in on_both(kernels.max_pool2d, layout, *options):
             np.testing.assert_array_equal(each[0], out)
             np.testing.assert_array_equal(each[1], indices)

@@ -130,7 +130,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_slow_renderer_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "_PYGRAPHVIZ", "import time; time.sleep(60)")
-    with pytest.raises(RuntimeError, match="more than 0.5 s"):
+    with pytest.raises(RuntimeError, match=r"more than 0\.5 s"):
         render.render("digraph {}", tmp_path / "a.png", renderer="pygraphviz", timeout=0.5)
     assert list(tmp_path.iterdir()) == []
 

@@ -83,7 +83,7 @@ class Switch:
 
 
 def twins(family: str) -> ModuleType:
-    """The module of Numba kernels of one family ("convolution"), compiled lazily; each has the reference's signature."""
+    """The module of Numba kernels of one family ("convolution"): the same functions as the reference has."""
     module = _state.modules.get(family)
     if module is None:
         module = _state.modules[family] = _load(family)

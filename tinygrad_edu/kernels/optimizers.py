@@ -8,7 +8,8 @@ from .reference import optimizers as reference
 from .windows import check_same_shape
 
 # Measured on two cores of an AVX-512 EPYC, float32, NumPy | Numba in us (65 us more if threads sleep): 10,000 elements
-# sgd 12 | 8, rmsprop 17 | 9, adam 23 | 11; 200,000: 126 | 36, 210 | 149, 275 | 186; 1e6: 882 | 342, 1458 | 526, 2562 | 733.
+# sgd 12 | 8, rmsprop 17 | 9, adam 23 | 11; 200,000: 126 | 36, 210 | 149, 275 | 186; 1e6: 882 | 342, 1458 | 526,
+# 2562 | 733.
 STEP_MINIMUM = 100_000
 
 _sgd = Gate(STEP_MINIMUM)

@@ -6,8 +6,8 @@ from .backend import NEVER, Gate, twins
 from .quiet import Array
 from .reference import products as reference
 
-# BLAS wins: float32, NumPy | Numba in us: 64 x 64 6 | 18, 256 x 256 154 | 505, 128 x 784 x 256 234 | 1368, a batch of 512
-# products 16 x 8 x 16 61 | 92. The twin runs when a test forces it.
+# BLAS wins: float32, NumPy | Numba in us: 64 x 64 6 | 18, 256 x 256 154 | 505, 128 x 784 x 256 234 | 1368, a batch of
+# 512 products 16 x 8 x 16 61 | 92. The twin runs when a test forces it.
 _matmul = Gate(NEVER)
 
 

@@ -17,7 +17,7 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation
 
 
 def pool_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """As `conv_output_size`, rounded up if `ceil_mode`, when the last window starts in the input or its left padding."""
+    """As `conv_output_size`; `ceil_mode` rounds up, if the last window starts in the input or its left padding."""
     if not ceil_mode:
         return conv_output_size(size, kernel, stride, padding, dilation)
     windows = conv_output_size(size + stride - 1, kernel, stride, padding, dilation)
@@ -34,14 +34,15 @@ def conv_shape(
         )
     if groups < 1 or x[1] != weight[1] * groups or weight[0] % groups:
         raise ShapeError(
-            f"{operation}: x is {x} and weight is {weight}; with groups={groups}, x needs {weight[1] * groups} channels "
-            f"and weight an out-channel count divisible by {groups}"
+            f"{operation}: x is {x} and weight is {weight}; with groups={groups}, x needs {weight[1] * groups} "
+            f"channels and weight an out-channel count divisible by {groups}"
         )
     _check_steps(operation, weight[2:], stride, padding, dilation)
     h, w = (conv_output_size(x[2 + i], weight[2 + i], stride[i], padding[i], dilation[i]) for i in range(2))
     if h < 1 or w < 1:
         raise ShapeError(
-            f"{operation}: x is {x}; a kernel of {weight[2:]} with dilation={dilation} does not fit with padding={padding}"
+            f"{operation}: x is {x}; a kernel of {weight[2:]} with dilation={dilation} does not fit "
+            f"with padding={padding}"
         )
     return (x[0], weight[0], h, w)
 
@@ -56,7 +57,8 @@ def pool_shape(
     h, w = (pool_output_size(x[2 + i], kernel_size[i], stride[i], padding[i], dilation[i], ceil_mode) for i in range(2))
     if h < 1 or w < 1:
         raise ShapeError(
-            f"{operation}: x is {x}; a window of {kernel_size} with dilation={dilation} does not fit with padding={padding}"
+            f"{operation}: x is {x}; a window of {kernel_size} with dilation={dilation} does not fit "
+            f"with padding={padding}"
         )
     return (x[0], x[1], h, w)
 
@@ -88,5 +90,6 @@ def check_same_shape(operation: str, name: str, shape: Shape, expected: Shape) -
 def _check_steps(operation: str, kernel: Shape, stride: Pair, padding: Pair, dilation: Pair) -> None:
     if min(kernel) < 1 or min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
         raise ShapeError(
-            f"{operation}: kernel {kernel}, stride {stride} and dilation {dilation} must be at least 1, padding {padding} at least 0"
+            f"{operation}: kernel {kernel}, stride {stride} and dilation {dilation} must be at least 1, "
+            f"padding {padding} at least 0"
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_edu import kernels
 from tinygrad_edu.errors import ShapeError
-from tinygrad_edu.ops.movement import mT, permute, reshape, unsqueeze
+from tinygrad_edu.ops.movement import expand, mT, unsqueeze
 from tinygrad_edu.ops.registry import Array, op
 from tinygrad_edu.ops.shapes import broadcast_error
 
@@ -114,7 +114,12 @@ def _operand_gradient(grad: Any, i: int, operands: Any, equation: str) -> Any:
     for place, c in enumerate(mine):
         if c not in available:
             out = unsqueeze(out, dim=place)
-    return out
+    # a size of 1 may have been broadcast; the walk sums that back
+    return out if len(reachable) == len(mine) else expand(out, shape=_grown(out.shape, operands[i].shape))
+
+
+def _grown(shape: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n if m == 1 else m for n, m in zip(shape, target, strict=True))
 
 
 contract.backward(operands=lambda grad, i, operands, equation: _operand_gradient(grad, i, operands, equation))

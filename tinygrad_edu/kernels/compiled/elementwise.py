@@ -116,11 +116,13 @@ def _whole(kernel: Callable[..., None], fallback: Callable[..., Array]) -> Calla
 
     def apply(*arrays: Array) -> Array:
         last = arrays[-1]
+        if last.dtype.kind != "f":
+            return fallback(*arrays)  # integers have no twin
         for array in arrays:
             if array.shape != last.shape or not array.flags.c_contiguous or not array.flags.aligned:
                 return fallback(*arrays)
-        if last.dtype.kind != "f":
-            return fallback(*arrays)  # integers have no twin
+            if array.dtype != last.dtype and array.dtype != np.bool_:
+                return fallback(*arrays)  # NumPy knows what dtype the two make
         out = np.empty(last.shape, last.dtype)
         kernel(*[readonly(array).reshape(-1) for array in arrays], out.reshape(-1))
         return out

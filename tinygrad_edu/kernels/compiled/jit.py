@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import sys
@@ -9,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -62,8 +64,7 @@ def _launcher(function: Callable[..., None], options: dict[str, Any]) -> Callabl
     known: set[str] = set()
 
     def launch(*args: Any) -> None:
-        # The dtype that decides which version runs: that of the array written to.
-        kind = next(arg.dtype.char for arg in reversed(args) if isinstance(arg, np.ndarray))
+        kind = "".join(arg.dtype.char for arg in args if isinstance(arg, np.ndarray))
         if kind in known:
             with _turn.lock:
                 compiled[0](*args)
@@ -127,7 +128,7 @@ class _announce:
     """Say on a terminal what takes so long, once a first launch has taken a second."""
 
     def __init__(self, name: str, kind: str) -> None:
-        words = f"tinygrad_edu: compiling {name.strip('_')} for {np.dtype(kind).name}, once (then kept on disk) ..."
+        words = f"tinygrad_edu: compiling {name.strip('_')} for {np.dtype(kind[0]).name}, once (then kept on disk) ..."
         self._timer = threading.Timer(1.0, print, (words,), {"file": sys.stderr, "flush": True})
         self._timer.daemon = True
 
@@ -140,14 +141,34 @@ class _announce:
 
 
 def _start_threads() -> None:
-    """Start Numba's threads with a short spin, unless the user has set one; GNU OpenMP reads it once, when loaded."""
+    """Start Numba's threads so that they do not fight those of BLAS, unless the user has chosen how they wait.
+
+    GNU OpenMP reads its spin count once, when it is loaded. If another package (PyTorch) has loaded it before us, with
+    the default, then Numba's own "workqueue" serves: 0.30 ms instead of 8 ms for the product and relu above, though a
+    bare launch takes 0.1 ms.
+    """
     if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
         return
+    if config.THREADING_LAYER == "default" and _openmp_is_loaded() and not _tbb_is_there():
+        config.THREADING_LAYER = "workqueue"
     os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     try:
         runtime.get_num_threads()
     finally:
         del os.environ["GOMP_SPINCOUNT"]
+
+
+def _openmp_is_loaded() -> bool:
+    maps = Path("/proc/self/maps")  # Linux; elsewhere Numba's OpenMP is not GNU's
+    return maps.exists() and any(line.rstrip().endswith("/libgomp.so.1") for line in maps.read_text().splitlines())
+
+
+def _tbb_is_there() -> bool:
+    try:
+        importlib.import_module("numba.np.ufunc.tbbpool")
+    except ImportError:
+        return False
+    return True
 
 
 _turn = _Turn()

@@ -58,8 +58,8 @@ def _gather(x: Array, indices: Array, out: Array) -> None:
 
 
 @jit()
-def _avg_pool2d(x: Array, scale: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, out: Array) -> None:
-    """x (planes, h, w), scale (oh, ow), the divisors, -> out (planes, oh, ow)."""
+def _avg_pool2d(x: Array, divisors: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, out: Array) -> None:
+    """x (planes, h, w), divisors (oh, ow) -> out (planes, oh, ow)."""
     h, w = x.shape[1], x.shape[2]
     for plane in prange(out.shape[0]):
         for i in range(out.shape[1]):
@@ -70,14 +70,14 @@ def _avg_pool2d(x: Array, scale: Array, kh: int, kw: int, sh: int, sw: int, ph: 
                 for k in range(top, bottom):
                     for m in range(left, right):
                         total += x[plane, k, m]
-                out[plane, i, j] = total / scale[i, j]
+                out[plane, i, j] = total / divisors[i, j]
 
 
 @jit()
 def _avg_pool2d_backward(
-    grad: Array, scale: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, out: Array
+    grad: Array, divisors: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, out: Array
 ) -> None:
-    """grad (planes, oh, ow), scale (oh, ow), the divisors -> out (planes, h, w)."""
+    """grad (planes, oh, ow), divisors (oh, ow) -> out (planes, h, w)."""
     h, w = out.shape[1], out.shape[2]
     for plane in prange(out.shape[0]):
         out[plane] = 0
@@ -85,7 +85,7 @@ def _avg_pool2d_backward(
             top, bottom = max(0, i * sh - ph), min(h, i * sh - ph + kh)
             for j in range(grad.shape[2]):
                 left, right = max(0, j * sw - pw), min(w, j * sw - pw + kw)
-                share = grad[plane, i, j] / scale[i, j]
+                share = grad[plane, i, j] / divisors[i, j]
                 for k in range(top, bottom):
                     for m in range(left, right):
                         out[plane, k, m] += share
@@ -142,11 +142,11 @@ def avg_pool2d(
 ) -> Array:
     """The sum of each window over its divisor."""
     shape = pool_shape("avg_pool2d", x.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
-    scale = divisor(x.shape, shape, kernel_size, stride, padding, count_include_pad, divisor_override)
+    divisors = divisor(x.shape, shape, kernel_size, stride, padding, count_include_pad, divisor_override)
     out = np.empty(shape, x.dtype)
     if out.size:
         flat = (shape[0] * shape[1], *shape[2:])
-        _avg_pool2d(_planes(x), readonly(scale), *kernel_size, *stride, *padding, out.reshape(flat))
+        _avg_pool2d(_planes(x), readonly(divisors), *kernel_size, *stride, *padding, out.reshape(flat))
     return out
 
 
@@ -161,11 +161,11 @@ def avg_pool2d_backward(
     divisor_override: int | None,
 ) -> Array:
     """Share each gradient among its window's elements."""
-    scale = divisor(x_shape, grad.shape, kernel_size, stride, padding, count_include_pad, divisor_override)
+    divisors = divisor(x_shape, grad.shape, kernel_size, stride, padding, count_include_pad, divisor_override)
     out = np.empty(x_shape, grad.dtype)
     if out.size:
         flat = (x_shape[0] * x_shape[1], *x_shape[2:])
-        _avg_pool2d_backward(_planes(grad), readonly(scale), *kernel_size, *stride, *padding, out.reshape(flat))
+        _avg_pool2d_backward(_planes(grad), readonly(divisors), *kernel_size, *stride, *padding, out.reshape(flat))
     return out
 
 

@@ -18,8 +18,8 @@ from ..reference import reductions as reference
 from ..reference.reductions import Axis
 from .jit import SUMS, jit, readonly
 
-# Loops run from 0 over slices: Numba lets an index that may be negative wrap around, and that test in the loop keeps LLVM
-# from vectorising it.
+# Loops run from 0 over slices: Numba lets an index that may be negative wrap around, and that test in the loop keeps
+# LLVM from vectorising it.
 
 BLOCK = 16_384  # elements of a row that one task takes
 

@@ -27,7 +27,7 @@ def conv2d(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair,
     """out[n, o, i, j] = sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] weight[o, c, k, l]."""
     windows = _windows(x, weight.shape[2:], stride, padding, dilation)
     out = np.empty((x.shape[0], weight.shape[0], *windows.shape[2:4]), x.dtype)
-    for c, o in zip(_groups(groups, x.shape[1]), _groups(groups, weight.shape[0])):
+    for c, o in zip(_groups(groups, x.shape[1]), _groups(groups, weight.shape[0]), strict=True):
         product = np.tensordot(windows[:, c], weight[o], axes=((1, 4, 5), (1, 2, 3)))  # (n, oh, ow, o)
         out[:, o] = product.transpose(0, 3, 1, 2)
     return out
@@ -42,7 +42,7 @@ def conv2d_input_grad(
     (kh, kw), (sh, sw), (ph, pw), (dh, dw) = weight.shape[2:], stride, padding, dilation
     oh, ow = grad.shape[2:]
     framed = np.zeros((n, c_all, h + 2 * ph, w + 2 * pw), grad.dtype)
-    for c, o in zip(_groups(groups, c_all), _groups(groups, weight.shape[0])):
+    for c, o in zip(_groups(groups, c_all), _groups(groups, weight.shape[0]), strict=True):
         for k in range(kh):
             for m in range(kw):
                 part = np.tensordot(grad[:, o], weight[o, :, k, m], axes=(1, 0))  # (n, oh, ow, c)
@@ -59,7 +59,7 @@ def conv2d_weight_grad(
     """out[o, c, k, l] = sum over n, i, j of grad[n, o, i, j] x[n, c, i s - p + k d, j s - p + l d]."""
     windows = _windows(x, weight_shape[2:], stride, padding, dilation)
     out = np.empty(weight_shape, x.dtype)
-    for c, o in zip(_groups(groups, x.shape[1]), _groups(groups, weight_shape[0])):
+    for c, o in zip(_groups(groups, x.shape[1]), _groups(groups, weight_shape[0]), strict=True):
         out[o] = np.tensordot(grad[:, o], windows[:, c], axes=((0, 2, 3), (0, 2, 3)))
     return out
 
