@@ -182,8 +182,6 @@ from tinygrad_edu.tensor import Size, Tensor
 from tinygrad_edu.version import __version__
 
 
-
-
 def __getattr__(name: str) -> Any:
     """Parts that are seldom needed are loaded on first use, so that importing the package stays quick."""
     if name in ("datasets", "testing", "train", "derivation"):

@@ -83,7 +83,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory with an array or tensor of the right dtype."""
     check_device(device)
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)  # type: ignore[no-any-return]
+        return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.of(dtype).dtype == data.dtype):
         return from_numpy(data)
     return tensor(data, dtype=dtype)
@@ -195,7 +195,9 @@ def rand(
     if not chosen.is_floating_point:
         raise DTypeError(f"rand: needs a floating-point dtype, got {chosen!r}; use randint")
     # drawn in the wanted precision: rounding a double down to float32 could give 1.0
-    values = (generator or default_generator).numpy.random(shape, dtype=chosen.name)
+    values = (generator or default_generator).numpy.random(
+        shape, dtype=np.float32 if chosen is dtypes.float32 else np.float64
+    )
     return _drawn(values, chosen, device, requires_grad)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 
@@ -12,15 +11,13 @@ class device:
     __slots__ = ("type", "index")
 
     def __init__(self, type: Any, index: int | None = None) -> None:
-        if isinstance(type, device):
-            type, index = type.type, type.index
         kind, _, place = str(type).partition(":")
         if kind != "cpu":
             raise RuntimeError(
-                f"device: {type!r} is not available: tinygrad_edu runs on the CPU only; use device('cpu'), or "
+                f"device: {str(type)!r} is not available: tinygrad_edu runs on the CPU only; use device('cpu'), or "
                 f"'cuda' if cuda.is_available() else 'cpu', which is False here"
             )
-        self.type = kind
+        self.type: str = kind
         self.index = int(place) if place else index
 
     def __repr__(self) -> str:
@@ -63,10 +60,3 @@ class cuda:
         """Nothing to seed."""
 
     manual_seed = manual_seed_all
-
-
-def get_num_threads() -> int:
-    """How many threads the compiled kernels use."""
-    from tinygrad_edu.kernels import backend
-
-    return backend.get_num_threads() if hasattr(backend, "get_num_threads") else os.cpu_count() or 1

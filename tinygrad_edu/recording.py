@@ -45,7 +45,7 @@ def wrap(array: Any, node: Any = None) -> Tensor:
     tensor.grad = None
     tensor.node = node
     tensor.view_of = None
-    return tensor  # type: ignore[no-any-return]
+    return tensor
 
 
 def lift(value: Any, node: Any) -> Any:

@@ -227,7 +227,7 @@ class _Builder:
             return "·"
         if not isinstance(source, (Node, Constant)):
             return _number(source)
-        if source in self.folded:
+        if isinstance(source, Node) and source in self.folded:
             leaf, own = self.text[self._source(source)]
             assert source.op is not None
             return leaf + "ᵀ" if source.op.name in ("transpose", "permute") else leaf
@@ -300,7 +300,7 @@ class _Builder:
             chain.append(scope)
             scope = scope.parent
         for item in reversed(chain):
-            unique = self._unique(f"scope_{item.name}")
+            unique = self._unique(item.name)
             parent = self.scope_ids[item.parent] if item.parent is not None else ""
             self.scope_ids[item] = unique
             self.scopes.append(Scope(unique, item.name, item.kind, item.detail, parent, item.is_loss, item.parameters))

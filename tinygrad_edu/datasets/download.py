@@ -17,7 +17,7 @@ def fetch(name: str, md5: str, mirrors: Sequence[str], folder: Path, owner: str)
     Raises DataError with every mirror's answer when none has it, ImportError when pooch is not installed.
     """
     try:
-        import pooch  # type: ignore[import-untyped]
+        import pooch
     except ImportError as error:
         raise ImportError(f"{owner}: download=True needs pooch: pip install pooch") from error
 

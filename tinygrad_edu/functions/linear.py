@@ -19,7 +19,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     """
     x, y = check_tensor("matmul", x), check_tensor("matmul", y)
     if x.array.ndim >= 2 and y.array.ndim >= 2:
-        return _product(x, y)  # type: ignore[no-any-return]
+        return _product(x, y)
     if x.array.ndim == 0 or y.array.ndim == 0:
         raise ShapeError(
             f"matmul: both arguments need to be at least 1-D, got {x.array.shape} and {y.array.shape}; use * for scalars"
@@ -37,7 +37,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         shape = shape[:-1]
     if x.array.ndim == 1:
         shape = shape[:-2] + shape[-1:] if y.array.ndim > 1 else shape[:-1]
-    return out.reshape(shape)  # type: ignore[no-any-return]
+    return out.reshape(shape)
 
 
 def _sized(name: str, x: Tensor, y: Tensor, dims: tuple[int, int]) -> None:
@@ -95,21 +95,21 @@ def einsum(equation: str, *operands: Any) -> Tensor:
             tensors[i] = tensors[i].diagonal(0, first, second)
             term = "".join(c for place, c in enumerate(term) if place not in (first, second)) + letter
         terms[i] = term
-    return ops.matrix.contract(tensors, equation=f"{','.join(terms)}->{result}")  # type: ignore[no-any-return]
+    return ops.matrix.contract(tensors, equation=f"{','.join(terms)}->{result}")
 
 
 def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a given diagonal."""
     if x.ndim == 2:
-        return x.diagonal(diagonal).clone()  # type: ignore[no-any-return]
+        return x.diagonal(diagonal).clone()
     if x.ndim != 1:
         raise ShapeError(f"diag: expected a 1-D or 2-D tensor, got {tuple(x.shape)}")
     n = x.array.shape[0] + abs(diagonal)
-    return ops.movement.diagonal_scatter(x, shape=(n, n), offset=diagonal)  # type: ignore[no-any-return]
+    return ops.movement.diagonal_scatter(x, shape=(n, n), offset=diagonal)
 
 
 def trace(x: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     if x.ndim != 2:
         raise ShapeError(f"trace: expected a matrix, got {tuple(x.shape)}")
-    return x.diagonal().sum()  # type: ignore[no-any-return]
+    return x.diagonal().sum()

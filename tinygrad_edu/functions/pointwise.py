@@ -100,8 +100,8 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max]; the bounds are numbers, tensors or None."""
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         low = x if min is None else _a.maximum(x, min)
-        return low if max is None else _a.minimum(low, max)  # type: ignore[no-any-return]
-    return _p.clamp(x, min=min, max=max)  # type: ignore[no-any-return]
+        return low if max is None else _a.minimum(low, max)
+    return _p.clamp(x, min=min, max=max)
 
 
 clip = clamp

@@ -128,7 +128,7 @@ def norm(x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> T
     if p == float("-inf"):
         return amin(size, dim=dim, keepdim=keepdim)
     if p == 0:
-        return ops.reductions.sum((x != 0).to(x.dtype), dim=dim, keepdim=keepdim)
+        return ops.reductions.sum((x != 0.0).to(x.dtype), dim=dim, keepdim=keepdim)
     if p == 1:
         return ops.reductions.sum(size, dim=dim, keepdim=keepdim)
     if not isinstance(p, (int, float)):

@@ -30,7 +30,7 @@ def view(x: Tensor, *shape: Any) -> Tensor:
             "view: view size is not compatible with input tensor's size and stride (at least one dimension spans "
             "across two contiguous subspaces). Use .reshape(...) instead."
         )
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def view_as(x: Tensor, other: Tensor) -> Tensor:
@@ -40,19 +40,19 @@ def view_as(x: Tensor, other: Tensor) -> Tensor:
 
 def reshape_as(x: Tensor, other: Tensor) -> Tensor:
     """x under the shape of another tensor."""
-    return _reshape(x, other.array.shape)  # type: ignore[no-any-return]
+    return _reshape(x, other.array.shape)
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dims from start_dim to end_dim joined into one."""
     if x.array.ndim == 0:
-        return _reshape(x, (1,))  # type: ignore[no-any-return]
+        return _reshape(x, (1,))
     first, last = one_dim("flatten", start_dim, x.array.ndim), one_dim("flatten", end_dim, x.array.ndim)
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} must not come after end_dim {end_dim}")
     shape = x.array.shape
     joined = int(np.prod(shape[first : last + 1], dtype=np.int64))
-    return _reshape(x, (*shape[:first], joined, *shape[last + 1 :]))  # type: ignore[no-any-return]
+    return _reshape(x, (*shape[:first], joined, *shape[last + 1 :]))
 
 
 def ravel(x: Tensor) -> Tensor:
@@ -64,12 +64,12 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dim split into several; one size may be −1."""
     axis = one_dim("unflatten", dim, x.array.ndim)
     shape = x.array.shape
-    return _reshape(x, (*shape[:axis], *fill_in("unflatten", sizes, shape[axis]), *shape[axis + 1 :]))  # type: ignore[no-any-return]
+    return _reshape(x, (*shape[:axis], *fill_in("unflatten", sizes, shape[axis]), *shape[axis + 1 :]))
 
 
 def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
     """A view with two dims exchanged (another name of transpose)."""
-    return ops.movement.transpose(x, axis0, axis1)  # type: ignore[no-any-return]
+    return ops.movement.transpose(x, axis0, axis1)
 
 
 def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
@@ -83,36 +83,36 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     order = [-1] * n
     for s, e in zip(start, end, strict=True):
         order[e] = s
-    return _permute(x, tuple(d if d >= 0 else rest.pop(0) for d in order))  # type: ignore[no-any-return]
+    return _permute(x, tuple(d if d >= 0 else rest.pop(0) for d in order))
 
 
 def t(x: Tensor) -> Tensor:
     """The transpose of a matrix; a vector stays as it is."""
     if x.array.ndim > 2:
         raise RuntimeError(f"t: expects a tensor with <= 2 dimensions, but it is {x.array.ndim}-D; use mT or permute")
-    return x if x.array.ndim < 2 else ops.movement.transpose(x, 0, 1)  # type: ignore[no-any-return]
+    return x if x.array.ndim < 2 else ops.movement.transpose(x, 0, 1)
 
 
 def matrix_transpose(x: Tensor) -> Tensor:
     """The last two dims exchanged (x.mT)."""
     if x.array.ndim < 2:
         raise RuntimeError(f"mT: only supported on matrices or batches of matrices, got a {x.array.ndim}-D tensor")
-    return ops.movement.transpose(x, -2, -1)  # type: ignore[no-any-return]
+    return ops.movement.transpose(x, -2, -1)
 
 
 def reversed_dims(x: Tensor) -> Tensor:
     """All dims in reverse order (x.T)."""
-    return _permute(x, tuple(range(x.array.ndim))[::-1])  # type: ignore[no-any-return]
+    return _permute(x, tuple(range(x.array.ndim))[::-1])
 
 
 def expand_as(x: Tensor, other: Tensor) -> Tensor:
     """x broadcast to the shape of another tensor."""
-    return _expand(x, other.array.shape)  # type: ignore[no-any-return]
+    return _expand(x, other.array.shape)
 
 
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     """x broadcast to a shape, as a read-only view."""
-    return _expand(x, tuple(shape))  # type: ignore[no-any-return]
+    return _expand(x, tuple(shape))
 
 
 def repeat(x: Tensor, *repeats: Any) -> Tensor:
@@ -127,7 +127,7 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     # (n, m) -> (1, n, 1, m) -> (r, n, s, m) -> (r n, s m)
     spaced = tuple(n for size in shape for n in (1, size))
     grown = tuple(n for r, size in zip(times, shape, strict=True) for n in (r, size))
-    return _reshape(_expand(_reshape(x, spaced), grown), tuple(r * n for r, n in zip(times, shape, strict=True)))  # type: ignore[no-any-return]
+    return _reshape(_expand(_reshape(x, spaced), grown), tuple(r * n for r, n in zip(times, shape, strict=True)))
 
 
 def tile(x: Tensor, *dims: Any) -> Tensor:
@@ -148,7 +148,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
                 f"stack: expects each tensor to be equal size, but got {parts[0].array.shape} and {x.array.shape}"
             )
     place = one_dim("stack", dim, parts[0].array.ndim + 1)
-    return ops.movement.cat([x.unsqueeze(place) for x in parts], dim=place)  # type: ignore[no-any-return]
+    return ops.movement.cat([x.unsqueeze(place) for x in parts], dim=place)
 
 
 @numpy_names
@@ -195,7 +195,7 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """out[i][j] = x[index[i][j]][j] for dim 0, and alike for other dims."""
-    return ops.indexing.gather(x, index, dim=dim)  # type: ignore[no-any-return]
+    return ops.indexing.gather(x, index, dim=dim)
 
 
 def _source(x: Tensor, src: Any) -> Any:
@@ -204,12 +204,12 @@ def _source(x: Tensor, src: Any) -> Any:
 
 def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
     """A copy of x with src (a tensor or a number) written at the index along dim."""
-    return ops.indexing.scatter(x, index, _source(x, value if src is None else src), dim=dim)  # type: ignore[no-any-return]
+    return ops.indexing.scatter(x, index, _source(x, value if src is None else src), dim=dim)
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of x with src added at the index along dim."""
-    return ops.indexing.scatter_add(x, index, src, dim=dim)  # type: ignore[no-any-return]
+    return ops.indexing.scatter_add(x, index, src, dim=dim)
 
 
 def scatter_(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
@@ -226,26 +226,26 @@ def scatter_add_(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """The entries at `indices` along dim, both broadcast over the other dims; dim None takes from the flat tensor."""
     if dim is None:
-        return ops.indexing.gather(x.reshape(-1), indices.reshape(-1), dim=0)  # type: ignore[no-any-return]
+        return ops.indexing.gather(x.reshape(-1), indices.reshape(-1), dim=0)
     axis = one_dim("take_along_dim", dim, x.array.ndim)
     if indices.array.ndim != x.array.ndim:
         raise ShapeError(f"take_along_dim: indices {tuple(indices.shape)} and input {tuple(x.shape)} differ in dims")
     rest = [np.broadcast_shapes((a,), (b,))[0] for a, b in zip(x.array.shape, indices.array.shape, strict=True)]
     grown = tuple(n if i != axis else x.array.shape[axis] for i, n in enumerate(rest))
     places = tuple(n if i != axis else indices.array.shape[axis] for i, n in enumerate(rest))
-    return ops.indexing.gather(_expand(x, grown), _expand(indices, places), dim=axis)  # type: ignore[no-any-return]
+    return ops.indexing.gather(_expand(x, grown), _expand(indices, places), dim=axis)
 
 
 def _mask(name: str, mask: Any) -> Tensor:
     mask = check_tensor(name, mask)
     if mask.array.dtype != bool:
         raise DTypeError(f"{name}: only supports boolean masks, but got dtype {mask.dtype!r}; compare or use .bool()")
-    return mask  # type: ignore[no-any-return]
+    return mask
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy of x with `value` where the mask, broadcast to x, is True."""
-    return ops.basic.where(_mask("masked_fill", mask), _source(x, value), x)  # type: ignore[no-any-return]
+    return ops.basic.where(_mask("masked_fill", mask), _source(x, value), x)
 
 
 def masked_fill_(x: Tensor, mask: Tensor, value: Any) -> Tensor:
@@ -284,7 +284,7 @@ def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
 
 def contiguous(x: Tensor) -> Tensor:
     """x itself if its memory is in row-major order, else a copy that is."""
-    return x if x.array.flags.c_contiguous else ops.basic.clone(x)  # type: ignore[no-any-return]
+    return x if x.array.flags.c_contiguous else ops.basic.clone(x)
 
 
 def to(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -303,8 +303,8 @@ def to(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         elif not isinstance(a, bool) and a is not None:
             check_device(a)
     if target is None or dtypes.of(target).dtype == x.array.dtype:
-        return ops.basic.clone(x) if copy else x  # type: ignore[no-any-return]
+        return ops.basic.clone(x) if copy else x
     new = dtypes.of(target)
     if not new.is_floating_point:
         return plain(x.array.astype(new.dtype))
-    return ops.basic.cast(x, dtype=new.dtype, source=x.array.dtype)  # type: ignore[no-any-return]
+    return ops.basic.cast(x, dtype=new.dtype, source=x.array.dtype)

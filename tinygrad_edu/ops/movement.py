@@ -72,9 +72,6 @@ def expand(x: Array, shape: Ints) -> Array:
         ) from None
 
 
-expand.backward(x=lambda grad, x_shape: sum_to(grad, shape=x_shape))
-
-
 @op(symbol="Σ", formula="Σ {x}", gradients={"x": "{grad} expanded"}, method=False)
 def sum_to(x: Array, shape: Ints) -> Array:
     """The sum over broadcast dims that leaves `shape`: the transpose of `expand`."""
@@ -87,6 +84,7 @@ def sum_to(x: Array, shape: Ints) -> Array:
 
 
 sum_to.backward(x=lambda grad, x_shape: expand(grad, shape=x_shape))
+expand.backward(x=lambda grad, x_shape: sum_to(grad, shape=x_shape))
 
 
 @op(symbol="squeeze", formula="{x}", gradients={"x": "{grad}"}, view=True)
@@ -127,13 +125,6 @@ def _diagonal_view(x: Array, offset: int, dim1: int, dim2: int) -> Array:
     return view
 
 
-diagonal.backward(
-    x=lambda grad, x_shape, offset, dim1, dim2: diagonal_scatter(
-        grad, shape=x_shape, offset=offset, dim1=dim1, dim2=dim2
-    )
-)
-
-
 @op(symbol="diag", formula="diag({x})", gradients={"x": "diagonal({grad})"}, method=False)
 def diagonal_scatter(x: Array, shape: Ints, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     """Zeros of `shape` with x on the diagonal of two dims: the transpose of `diagonal`."""
@@ -143,6 +134,11 @@ def diagonal_scatter(x: Array, shape: Ints, offset: int = 0, dim1: int = 0, dim2
 
 
 diagonal_scatter.backward(x=lambda grad, offset, dim1, dim2: diagonal(grad, offset=offset, dim1=dim1, dim2=dim2))
+diagonal.backward(
+    x=lambda grad, x_shape, offset, dim1, dim2: diagonal_scatter(
+        grad, shape=x_shape, offset=offset, dim1=dim1, dim2=dim2
+    )
+)
 
 
 @op(symbol="flip", formula="flip({x})", gradients={"x": "flip({grad})"})

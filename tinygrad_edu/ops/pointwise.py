@@ -30,9 +30,6 @@ def abs(x: Array) -> Array:
     return kernels.abs(x)
 
 
-abs.backward(x=lambda grad, x: grad * sign(x))
-
-
 @op(symbol="exp", formula="exp({x})", gradients={"x": "{grad} · {out}"}, elementwise=True, types="float")
 def exp(x: Array) -> Array:
     """The exponential e^x."""
@@ -190,7 +187,7 @@ reciprocal.backward(x=lambda grad, out: -grad * out * out)
 )
 def power(x: Array, exponent: float = 2.0) -> Array:
     """x to a constant power (`pow` takes a tensor of exponents)."""
-    return kernels.pow(x, exponent)
+    return kernels.pow(x, np.asarray(exponent, x.dtype))
 
 
 power.backward(
@@ -205,15 +202,13 @@ def sign(x: Array) -> Array:
 
 
 sign.backward(x=lambda grad: fill(grad, value=0.0))
+abs.backward(x=lambda grad, x: grad * sign(x))
 
 
 @op(symbol="sin", formula="sin({x})", gradients={"x": "{grad} · cos({x})"}, elementwise=True, types="float")
 def sin(x: Array) -> Array:
     """The sine of an angle in radians."""
     return kernels.sin(x)
-
-
-sin.backward(x=lambda grad, x: grad * cos(x))
 
 
 @op(symbol="cos", formula="cos({x})", gradients={"x": "−{grad} · sin({x})"}, elementwise=True, types="float")
@@ -223,6 +218,7 @@ def cos(x: Array) -> Array:
 
 
 cos.backward(x=lambda grad, x: -grad * sin(x))
+sin.backward(x=lambda grad, x: grad * cos(x))
 
 
 @op(
@@ -288,9 +284,6 @@ def sinh(x: Array) -> Array:
     return kernels.sinh(x)
 
 
-sinh.backward(x=lambda grad, x: grad * cosh(x))
-
-
 @op(symbol="cosh", formula="cosh({x})", gradients={"x": "{grad} · sinh({x})"}, elementwise=True, types="float")
 def cosh(x: Array) -> Array:
     """The hyperbolic cosine."""
@@ -298,6 +291,7 @@ def cosh(x: Array) -> Array:
 
 
 cosh.backward(x=lambda grad, x: grad * sinh(x))
+sinh.backward(x=lambda grad, x: grad * cosh(x))
 
 
 @op(symbol="tanh", formula="tanh({x})", gradients={"x": "{grad} · (1 − {out}²)"}, elementwise=True, types="float")

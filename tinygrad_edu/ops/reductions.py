@@ -28,7 +28,7 @@ def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """Sum over `dim` (an int, several, or None for all); integers and booleans sum to int64."""
     axes = dims_of("sum", dim, x.ndim)
     if x.dtype.kind != "f":
-        return np.add.reduce(x, axis=axes, dtype=np.int64, keepdims=keepdim, out=...)
+        return np.asarray(np.sum(x, axis=axes, dtype=np.int64, keepdims=keepdim))
     return kernels.sum(x, axes, keepdim)
 
 
@@ -97,7 +97,7 @@ def prod(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
     """Product over one dim (None: of all entries)."""
     axes = dims_of("prod", dim, x.ndim)
     if x.dtype.kind != "f":
-        return np.multiply.reduce(x, axis=axes, dtype=np.int64, keepdims=keepdim, out=...)
+        return np.asarray(np.prod(x, axis=axes, dtype=np.int64, keepdims=keepdim))
     return kernels.prod(x, axes, keepdim)
 
 

@@ -96,7 +96,9 @@ class Op:
         self.caches, self.kept = tuple(caches), tuple(kept)
         self.view, self.method = view, method
         self.title = title or "".join(part.capitalize() for part in self.name.split("_"))
-        inputs, params, self.variadic, self.packs = [], [], False, ""
+        inputs: list[str] = []
+        params: list[str] = []
+        self.variadic, self.packs = False, ""
         self.defaults: dict[str, Any] = {}
         for p in inspect.signature(forward).parameters.values():
             if p.annotation == "Array":

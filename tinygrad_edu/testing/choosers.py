@@ -66,7 +66,9 @@ def distinct(choose: Chooser, shape: Sequence[int]) -> Array:
     return out
 
 
-def shape_of(choose: Chooser, min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4) -> tuple[int, ...]:
+def shape_of(
+    choose: Chooser, min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4
+) -> tuple[int, ...]:
     """A small shape; sides of size 0 and 1 come up often enough to matter."""
     return tuple(choose.integer(min_side, max_side) for _ in range(choose.integer(min_dims, max_dims)))
 

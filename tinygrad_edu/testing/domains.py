@@ -124,7 +124,9 @@ def _matmul(choose: Chooser) -> Inputs:
 
 @inputs_for(ops.matrix.contract)
 def _contract(choose: Chooser) -> Inputs:
-    equation = choose.choice(["ij,jk->ik", "bij,bjk->bik", "i,j->ij", "ij->j", "ij,ij->", "ijk->ki", "i,ij,j->", "...i,...i->..."])
+    equation = choose.choice(
+        ["ij,jk->ik", "bij,bjk->bik", "i,j->ij", "ij->j", "ij,ij->", "ijk->ki", "i,ij,j->", "...i,...i->..."]
+    )
     sizes = {c: choose.integer(1, 3) for c in "bijk"}
     terms = equation.split("->")[0].split(",")
     batch = (2,) * choose.integer(0, 1)
@@ -328,7 +330,9 @@ def _convolution(choose: Chooser) -> tuple[tuple[int, ...], tuple[int, ...], dic
 
 def _output(x: tuple[int, ...], weight: tuple[int, ...], options: dict[str, Any]) -> tuple[int, ...]:
     sides = [
-        (x[2 + i] + 2 * options["padding"][i] - options["dilation"][i] * (weight[2 + i] - 1) - 1) // options["stride"][i] + 1
+        (x[2 + i] + 2 * options["padding"][i] - options["dilation"][i] * (weight[2 + i] - 1) - 1)
+        // options["stride"][i]
+        + 1
         for i in range(2)
     ]
     return (x[0], weight[0], *sides)

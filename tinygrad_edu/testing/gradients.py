@@ -74,7 +74,7 @@ def check_gradients(
 
     def objective(*xs: Tensor) -> Tensor:
         *differentiated, weights = xs
-        return (apply(*differentiated) * weights).sum()  # type: ignore[no-any-return]
+        return (apply(*differentiated) * weights).sum()
 
     points.append(u)
     _check_both_walks(name, apply, points)
@@ -183,7 +183,9 @@ def _check_order(
     return worst
 
 
-def _worst_entry(objective: Callable[..., Tensor], points: Sequence[Array], k: int, gradient: Array, step: float) -> str:
+def _worst_entry(
+    objective: Callable[..., Tensor], points: Sequence[Array], k: int, gradient: Array, step: float
+) -> str:
     """The entry of the k-th input where rule and difference are furthest apart."""
     numeric = np.empty_like(points[k])
     for place in np.ndindex(points[k].shape):
@@ -194,6 +196,4 @@ def _worst_entry(objective: Callable[..., Tensor], points: Sequence[Array], k: i
         numeric[place] = (above - _value(objective, moved)) / (2 * step)
     apart = np.abs(numeric - gradient)
     place = tuple(int(i) for i in np.unravel_index(int(np.nanargmax(apart)) if apart.size else 0, apart.shape))
-    return (
-        f"Worst at entry {place} of shape {points[k].shape}: rule {gradient[place]:.9g}, difference {numeric[place]:.9g}"
-    )
+    return f"Worst at entry {place} of shape {points[k].shape}: rule {gradient[place]:.9g}, difference {numeric[place]:.9g}"

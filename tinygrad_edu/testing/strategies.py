@@ -60,7 +60,7 @@ def arrays(
 
 
 @st.composite
-def tensors(draw: Any, requires_grad: bool = False, **options: Any) -> Tensor:
+def tensors(draw: Any, /, requires_grad: bool = False, **options: Any) -> Tensor:
     """Float64 tensors; the options are those of `arrays`."""
     return wrap(draw(arrays(**options)).copy()).requires_grad_(requires_grad)
 

@@ -1,0 +1,75 @@
+"""What the functions check before an op runs, so that the message names the layer, the shapes and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_edu.errors import DTypeError, ShapeError
+from tinygrad_edu.functions.common import check_tensor
+from tinygrad_edu.tensor import Tensor
+
+Pair = tuple[int, int]
+
+
+class SizeError(ShapeError, ValueError):
+    """Shapes that do not fit, where PyTorch raises ValueError."""
+
+
+def floating(name: str, x: Any) -> Tensor:
+    """x, which must be a floating-point tensor."""
+    x = check_tensor(name, x)
+    if x.array.dtype.kind != "f":
+        raise DTypeError(f"{name}: the input is {x.dtype!r} but must be floating point; convert it with .float()")
+    return x
+
+
+def same_dtype(name: str, x: Tensor, other: Tensor, what: str = "weight") -> None:
+    """Raise DTypeError unless both have the same floating dtype."""
+    if x.array.dtype != other.array.dtype:
+        fix = "convert the input with .float()" if x.array.dtype.kind != "f" else f"use .to({other.dtype!r}) on the input"
+        raise DTypeError(
+            f"{name}: the input is {x.dtype!r} but {what} is {other.dtype!r}; {fix} (input and weight must have the "
+            f"same dtype)"
+        )
+
+
+def pair(name: str, value: Any, what: str) -> Pair:
+    """A size for height and width: one number for both, or two."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name}: {what} must be an int or two ints, got {value!r}")
+    if isinstance(value, int):
+        return (value, value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        numbers = tuple(value)
+        if len(numbers) == 1:
+            numbers *= 2
+        if len(numbers) == 2 and all(isinstance(n, int) for n in numbers):
+            return numbers  # type: ignore[return-value]
+    raise TypeError(f"{name}: {what} must be an int or two ints, got {value!r}")
+
+
+def batched(name: str, x: Any, dims: str = "(n, c, h, w) or (c, h, w)") -> tuple[Tensor, bool]:
+    """Images as (n, c, h, w), and whether they came without a batch."""
+    x = floating(name, x)
+    if x.array.ndim == 3:
+        return x.unsqueeze(0), False
+    if x.array.ndim != 4:
+        raise ShapeError(
+            f"{name}: expected 3D (unbatched) or 4D (batched) input, {dims}, but got input of size {tuple(x.shape)}"
+        )
+    return x, True
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The mean, the sum, or the loss itself."""
+    if reduction == "mean":
+        return loss.mean()  # type: ignore[no-any-return]
+    return loss.sum() if reduction == "sum" else loss  # type: ignore[no-any-return]
+
+
+def check_reduction(name: str, reduction: str, extra: tuple[str, ...] = ()) -> None:
+    """Raise ValueError for a reduction that does not exist."""
+    if reduction not in ("none", "mean", "sum", *extra):
+        allowed = ", ".join(repr(r) for r in ("none", "mean", "sum", *extra))
+        raise ValueError(f"{name}: {reduction} is not a valid value for reduction; use one of {allowed}")

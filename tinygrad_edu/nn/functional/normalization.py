@@ -1,0 +1,165 @@
+"""Normalisation, written as compositions of primitive ops with the textbook's names; and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import ops
+from tinygrad_edu.autograd import versions
+from tinygrad_edu.autograd.modes import mode
+from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.functions.common import check_tensor, plain
+from tinygrad_edu.nn.functional.activation import in_place
+from tinygrad_edu.nn.functional.checks import SizeError, floating, same_dtype
+from tinygrad_edu.random import default_generator
+from tinygrad_edu.tensor import Tensor
+
+_square, _sqrt, _reciprocal = ops.pointwise.square, ops.pointwise.sqrt, ops.pointwise.reciprocal
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """Batch normalisation of each channel (Ioffe and Szegedy, 2015, Algorithm 1).
+
+    x (n, c) or (n, c, ...) -> y of the same shape; the sums run over all dims but c, N entries each
+        μ   = 1/N Σ x                    σ² = 1/N Σ (x − μ)²
+        x̂   = (x − μ) · 1/√(σ² + ε)      y  = γ · x̂ + β        (γ is `weight`, β is `bias`)
+    In training μ and σ² are the batch's, and the running statistics move towards them by `momentum`, the variance
+    unbiased, N/(N − 1) σ²; otherwise they are the running ones.
+    No fused kernel stands behind it yet: this composition is the definition.
+    Raises SizeError (a ShapeError and ValueError) for one entry per channel in training.
+    """
+    x = floating("batch_norm", input)
+    shape = x.array.shape
+    dims = (0, *range(2, x.ndim))
+    per_channel = (1, -1) + (1,) * (x.ndim - 2)
+    _check_channels(x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if training:
+        count = int(np.prod([shape[d] for d in dims]))
+        if count == 1:
+            raise SizeError(
+                f"batch_norm: Expected more than 1 value per channel when training, got input size {list(shape)}; "
+                f"use a larger batch (drop_last=True in the DataLoader), or .eval()"
+            )
+        mu = x.mean(dims, keepdim=True)
+        centred = x - mu
+        var = _square(centred).mean(dims, keepdim=True)
+        _move(running_mean, mu, momentum, 1.0)
+        _move(running_var, var, momentum, count / (count - 1) if count else float("nan"))
+    else:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("batch_norm: Expected running_mean and running_var to be defined when training=False")
+        mu, var = running_mean.detach().reshape(per_channel), running_var.detach().reshape(per_channel)
+        mu.name, var.name = "μ", "σ²"
+        centred = x - mu
+    inv_std = _reciprocal(_sqrt(var + eps))
+    x_hat = centred * inv_std
+    if mode.grad:
+        mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"
+    y = x_hat if weight is None else x_hat * _shaped(weight, per_channel)
+    return y if bias is None else y + _shaped(bias, per_channel)
+
+
+def _shaped(parameter: Tensor, per_channel: tuple[int, ...]) -> Tensor:
+    """γ and β beside the channels; for (n, c) they are that already."""
+    return parameter if len(per_channel) == 2 else parameter.reshape(per_channel)  # type: ignore[no-any-return]
+
+
+def _check_channels(x: Tensor, **tensors: Tensor | None) -> None:
+    if x.ndim < 2:
+        raise SizeError(f"batch_norm: expected at least 2 dims (n, c, ...), got {tuple(x.shape)}")
+    channels = x.array.shape[1]
+    for what, tensor in tensors.items():
+        if tensor is None:
+            continue
+        if tensor.array.shape != (channels,):
+            raise ShapeError(
+                f"batch_norm: the input {tuple(x.shape)} has {channels} channels, but {what} is {tuple(tensor.shape)}; "
+                f"num_features must be {channels} ({what} should contain {channels} elements not {tensor.numel()})"
+            )
+        same_dtype("batch_norm", x, tensor, what)
+
+
+def _move(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:
+    """running = (1 − momentum) · running + momentum · factor · batch, in place."""
+    if running is None:
+        return
+    statistic = batch.array.reshape(running.array.shape)
+    running.array *= 1 - momentum
+    running.array += (momentum * factor) * statistic
+    versions.bump(running.array)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
+) -> Tensor:
+    """Normalisation of each sample over its last dims (Ba, Kiros and Hinton, 2016).
+
+    x (..., *normalized_shape) -> y of the same shape
+        μ = mean x        σ² = mean (x − μ)²        x̂ = (x − μ) · 1/√(σ² + ε)        y = γ · x̂ + β
+    No fused kernel stands behind it yet: this composition is the definition.
+    """
+    x = floating("layer_norm", input)
+    last = tuple(normalized_shape)
+    if not last or x.array.shape[-len(last) :] != last:
+        raise ShapeError(
+            f"layer_norm: Given normalized_shape={list(last)}, expected input with shape [*, {', '.join(map(str, last))}]"
+            f", but got input of size {list(x.shape)}"
+        )
+    for what, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and tensor.array.shape != last:
+            raise ShapeError(f"layer_norm: {what} must be {last}, got {tuple(tensor.shape)}")
+    dims = tuple(range(x.ndim - len(last), x.ndim))
+    mu = x.mean(dims, keepdim=True)
+    centred = x - mu
+    var = _square(centred).mean(dims, keepdim=True)
+    x_hat = centred * _reciprocal(_sqrt(var + eps))
+    if mode.grad:
+        mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"
+    y = x_hat if weight is None else x_hat * weight
+    return y if bias is None else y + bias  # type: ignore[no-any-return]
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Each entry set to 0 with probability p, the others scaled by 1/(1 − p), in training; otherwise x itself.
+
+    y = mask · x        mask is 0 or 1/(1 − p), drawn from the default generator
+    Raises ValueError unless 0 <= p <= 1.  Source: Srivastava et al. (2014).
+    """
+    x = check_tensor("dropout", input)
+    return _dropped("dropout", x, p, training, inplace, x.array.shape)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels: x (n, c, h, w) or (c, h, w); one draw per channel."""
+    x = check_tensor("dropout2d", input)
+    if x.ndim not in (3, 4):
+        raise ShapeError(f"dropout2d: expected (n, c, h, w) or (c, h, w), got {tuple(x.shape)}; use dropout")
+    return _dropped("dropout2d", x, p, training, inplace, (*x.array.shape[:-2], 1, 1))
+
+
+def _dropped(name: str, x: Tensor, p: float, training: bool, inplace: bool, shape: Any) -> Tensor:
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: dropout probability has to be between 0 and 1, but got {p}")
+    floating(name, x)
+    if not training or p == 0:
+        return x
+    kept = default_generator.numpy.random(shape, np.float32) >= p
+    mask = plain(kept * x.array.dtype.type(0 if p == 1 else 1 / (1 - p)))
+    mask.name = "mask"
+    return in_place(x, lambda v: v * mask) if inplace else x * mask  # type: ignore[no-any-return]

@@ -1,0 +1,96 @@
+"""Pooling: the largest entry or the mean of each window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import kernels, ops
+from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.functions.common import plain
+from tinygrad_edu.nn.functional.checks import batched, pair
+from tinygrad_edu.tensor import Tensor
+
+_max_pool2d, _avg_pool2d = ops.pooling.max_pool2d, ops.pooling.avg_pool2d
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest entry of each window.  x (n, c, h, w) or (c, h, w) -> y (..., oh, ow); stride: default kernel_size.
+
+    return_indices: also the flat place of each in its plane, int64.
+    Raises ShapeError when a window does not fit.
+    """
+    x, has_batch = batched("max_pool2d", input)
+    options = (
+        pair("max_pool2d", kernel_size, "kernel_size"),
+        pair("max_pool2d", kernel_size if stride is None or stride == () else stride, "stride"),
+        pair("max_pool2d", padding, "padding"),
+        pair("max_pool2d", dilation, "dilation"),
+        ceil_mode,
+    )
+    y = _max_pool2d(x, *options)
+    y = y if has_batch else y.squeeze(0)
+    if not return_indices:
+        return y
+    indices = plain(kernels.max_pool2d(x.array, *options)[1].astype(np.int64))
+    return y, indices if has_batch else indices.squeeze(0)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window.  x (n, c, h, w) or (c, h, w) -> y (..., oh, ow); stride: default kernel_size."""
+    x, has_batch = batched("avg_pool2d", input)
+    y = _avg_pool2d(
+        x,
+        pair("avg_pool2d", kernel_size, "kernel_size"),
+        pair("avg_pool2d", kernel_size if stride is None or stride == () else stride, "stride"),
+        pair("avg_pool2d", padding, "padding"),
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
+    )
+    return y if has_batch else y.squeeze(0)  # type: ignore[no-any-return]
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of windows that share the image as evenly as possible, so that y has `output_size`.
+
+    Window i of o covers the rows from ⌊i h / o⌋ to ⌈(i + 1) h / o⌉: the mean is a product with a matrix of weights.
+    """
+    x, has_batch = batched("adaptive_avg_pool2d", input)
+    h, w = x.array.shape[2:]
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    oh, ow = (n if o is None else o for o, n in zip(wanted, (h, w), strict=True))
+    if min(oh, ow) < 0 or min(h, w) == 0:
+        raise ShapeError(f"adaptive_avg_pool2d: output_size {(oh, ow)} does not fit the input {tuple(x.shape)}")
+    if oh and ow and h % oh == 0 and w % ow == 0:
+        y = _avg_pool2d(x, (h // oh, w // ow), (h // oh, w // ow))
+    else:
+        rows, columns = (plain(_windows(n, o).astype(x.array.dtype)) for n, o in ((h, oh), (w, ow)))
+        y = rows @ x @ columns.T
+    return y if has_batch else y.squeeze(0)  # type: ignore[no-any-return]
+
+
+def _windows(n: int, o: int) -> Any:
+    """The matrix (o, n) whose row i averages window i."""
+    weights = np.zeros((o, n))
+    for i in range(o):
+        start, end = i * n // o, -(-(i + 1) * n // o)
+        weights[i, start:end] = 1 / (end - start)
+    return weights
