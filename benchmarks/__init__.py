@@ -1,0 +1,1 @@
+"""Side-by-side timing; `python -m benchmarks` runs it."""
