@@ -69,11 +69,14 @@ def check_result(out: np.ndarray, dtype: Any, *inputs: np.ndarray) -> None:
     assert not any(np.shares_memory(out, x) for x in inputs)
 
 
-def close(actual: np.ndarray, expected: np.ndarray, ulps: float = 8) -> None:
-    """Equal up to some units in the last place, relative to the largest finite value around; NaN and Inf in place."""
+def close(actual: np.ndarray, expected: np.ndarray, ulps: float = 8, scale: float = 0.0) -> None:
+    """Equal up to some units in the last place, relative to the largest finite value around; NaN and Inf in place.
+
+    scale: the size of the terms of a sum, which its rounding errors are relative to when the terms cancel.
+    """
     assert actual.shape == expected.shape
     finite = np.isfinite(expected)
-    scale = np.abs(expected[finite]).max(initial=0.0)
+    scale = max(scale, np.abs(expected[finite]).max(initial=0.0))
     unit = np.finfo(actual.dtype).eps * ulps
     np.testing.assert_allclose(actual, expected, rtol=unit, atol=float(unit * scale))
 

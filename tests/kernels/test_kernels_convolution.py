@@ -62,20 +62,24 @@ def arrays(x_shape, weight_shape, options, dtype):
 def check_against_loops(case, dtype):
     x, weight, grad = arrays(*case, dtype)
     expected = np.zeros(grad.shape), np.zeros(x.shape), np.zeros(weight.shape)
+    scale = 0.0
     for to, source, tap in every_product(*case):
         expected[0][to] += float(x[source]) * float(weight[tap])
         expected[1][source] += float(grad[to]) * float(weight[tap])
         expected[2][tap] += float(grad[to]) * float(x[source])
+        scale = max(
+            scale, *(abs(a * b) for a, b in ((x[source], weight[tap]), (grad[to], weight[tap]), (grad[to], x[source])))
+        )
     options = case[2]
     for out in on_both(kernels.conv2d, x, weight, *options):
         check_result(out, dtype, x, weight)
-        close(out, expected[0])
+        close(out, expected[0], scale=scale)
     for out in on_both(kernels.conv2d_input_grad, grad, weight, x.shape, *options):
         check_result(out, dtype, grad, weight)
-        close(out, expected[1])
+        close(out, expected[1], scale=scale)
     for out in on_both(kernels.conv2d_weight_grad, grad, x, weight.shape, *options):
         check_result(out, dtype, grad, x)
-        close(out, expected[2])
+        close(out, expected[2], scale=scale)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

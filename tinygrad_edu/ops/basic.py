@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import kernels
+from tinygrad_edu.errors import DTypeError
 from tinygrad_edu.ops.registry import Array, op
 
 
@@ -19,7 +20,7 @@ def fill(x: Array, value: float = 0.0) -> Array:
 fill.backward(x=lambda grad: fill(grad, value=0.0))
 
 
-@op(symbol="−", formula="−{x}", gradients={"x": "−{grad}"}, precedence=2, elementwise=True, types="numeric")
+@op(symbol="−", formula="−{x}", gradients={"x": "−{grad}"}, precedence=2, elementwise=True, types="number")
 def neg(x: Array) -> Array:
     """The negative of every entry."""
     return kernels.neg(x)
@@ -57,7 +58,12 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     """x where the boolean condition holds, y elsewhere.
 
     condition, x, y broadcast together -> out
+    Raises DTypeError when the condition is not boolean.
     """
+    if condition.dtype != bool:
+        raise DTypeError(
+            f"where: expected condition to be a boolean tensor, but got {condition.dtype}; compare it, or use .bool()"
+        )
     return kernels.where(condition, x, y)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import LabelError, ShapeError
+from tinygrad_edu.errors import DTypeError, LabelError, ShapeError
 from tinygrad_edu.ops.registry import Array, op
 from tinygrad_edu.ops.shapes import Ints, one_dim
 
@@ -105,7 +105,7 @@ index_put.backward(
 def _along(name: str, x_shape: tuple[int, ...], where: Array, dim: int) -> tuple[Any, ...]:
     """The full index arrays of a gather or scatter along `dim`, checked."""
     if where.dtype.kind not in "iu":
-        raise TypeError(f"{name}: index must be an integer tensor (int64), got {where.dtype}")
+        raise DTypeError(f"{name}: index must be an integer tensor (int64), got {where.dtype}; convert with .long()")
     if where.ndim != len(x_shape):
         raise ShapeError(f"{name}: index has {where.ndim} dims and the input {len(x_shape)}; they must agree")
     axis = one_dim(name, dim, len(x_shape))
@@ -115,7 +115,8 @@ def _along(name: str, x_shape: tuple[int, ...], where: Array, dim: int) -> tuple
     n = x_shape[axis] if x_shape else 1
     if where.size and (where.min() < 0 or where.max() >= n):
         bad = where.min() if where.min() < 0 else where.max()
-        raise LabelError(f"{name}: index {bad} is out of bounds for dim {axis} with size {n} (input {x_shape})")
+        # RuntimeError, as in PyTorch, although indexing itself raises IndexError
+        raise ShapeError(f"{name}: index {bad} is out of bounds for dim {axis} with size {n} (input {x_shape})")
     grid: list[Any] = list(np.ogrid[tuple(slice(k) for k in where.shape)])
     if where.ndim:
         grid[axis] = where
@@ -134,7 +135,7 @@ def gather(x: Array, index: Array, dim: int) -> Array:
     """out[i][j] = x[index[i][j]][j] for dim 0, and alike for other dims.
 
     x and index have the same number of dims, index no larger than x outside `dim` -> out as index
-    Raises LabelError for an index outside the dim.
+    Raises ShapeError for an index outside the dim.
     """
     return x[_along("gather", x.shape, index, dim)]
 
@@ -148,7 +149,7 @@ def gather(x: Array, index: Array, dim: int) -> Array:
 def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
     """A copy of x with src added at the index along `dim`; repeated indices sum."""
     out = x.copy()
-    np.add.at(out, _along("scatter_add", x.shape, index, dim), _cut("scatter_add", src, index))
+    np.add.at(out, _along("scatter_add", x.shape, index, dim), _cut("scatter_add", src, index, x.dtype))
     return out
 
 
@@ -161,12 +162,14 @@ def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
 def scatter(x: Array, index: Array, src: Array, dim: int) -> Array:
     """A copy of x with src written at the index along `dim` (which of repeated indices stays is not defined)."""
     out = x.copy()
-    out[_along("scatter", x.shape, index, dim)] = _cut("scatter", src, index)
+    out[_along("scatter", x.shape, index, dim)] = _cut("scatter", src, index, x.dtype)
     return out
 
 
-def _cut(name: str, src: Array, where: Array) -> Array:
+def _cut(name: str, src: Array, where: Array, dtype: Any) -> Array:
     """The part of src that the index names; src may be larger."""
+    if isinstance(src, np.ndarray) and src.dtype != dtype:
+        raise DTypeError(f"{name}: expected self.dtype to be equal to src.dtype, but x is {dtype} and src {src.dtype}")
     if np.ndim(src) == 0 and where.ndim:
         return src
     if np.ndim(src) != where.ndim or any(n > m for n, m in zip(where.shape, src.shape, strict=True)):

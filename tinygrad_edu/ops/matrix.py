@@ -77,6 +77,8 @@ def parse_einsum(equation: str, shapes: list[tuple[int, ...]]) -> tuple[list[str
         result = right.replace("...", batch)
     else:
         result = batch + "".join(sorted(c for c in set(letters) - set(batch) if letters.count(c) == 1))
+    if not letters.isascii() or any(not c.isalpha() for c in letters):
+        raise RuntimeError(f"einsum: invalid subscript in {equation!r}; subscripts are letters, and `...`")
     for c in result:
         if c not in letters or result.count(c) > 1:
             raise RuntimeError(f"einsum: output subscript {c!r} of {equation!r} must appear once, and in an operand")

@@ -112,10 +112,11 @@ unsqueeze.backward(x=lambda grad, x_shape: reshape(grad, shape=x_shape))
 @op(symbol="diagonal", formula="diagonal({x})", gradients={"x": "diag({grad})"}, view=True)
 def diagonal(x: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     """A view of the diagonal of two dims, put last."""
-    if x.ndim < 2:
-        raise ShapeError(f"diagonal: needs at least 2 dims, got {x.shape}")
+    first, second = one_dim("diagonal", dim1, x.ndim), one_dim("diagonal", dim2, x.ndim)
+    if first == second:
+        raise ShapeError(f"diagonal: dim1 {dim1} and dim2 {dim2} must be different dims of {x.shape}")
     # NumPy marks its diagonal read-only although it is a view of x; a strided view of our own is writable.
-    return _diagonal_view(x, offset, one_dim("diagonal", dim1, x.ndim), one_dim("diagonal", dim2, x.ndim))
+    return _diagonal_view(x, offset, first, second)
 
 
 def _diagonal_view(x: Array, offset: int, dim1: int, dim2: int) -> Array:
@@ -144,19 +145,24 @@ diagonal.backward(
 @op(symbol="flip", formula="flip({x})", gradients={"x": "flip({grad})"})
 def flip(x: Array, dims: Ints) -> Array:
     """A copy in reverse order along `dims`."""
-    return np.flip(x, tuple(one_dim("flip", d, x.ndim) for d in dims)).copy()
+    places = tuple(one_dim("flip", d, x.ndim) for d in dims)
+    if len(set(places)) != len(places):
+        raise ShapeError(f"flip: dims {tuple(dims)} name a dimension twice")
+    return np.flip(x, places if x.ndim else ()).copy()
 
 
 flip.backward(x=lambda grad, dims: flip(grad, dims=dims))
 
 
 @op(symbol="roll", formula="roll({x})", gradients={"x": "{grad} rolled back"})
-def roll(x: Array, shifts: Ints, dims: Ints | None = None) -> Array:
+def roll(x: Array, shifts: int | Ints, dims: int | Ints | None = None) -> Array:
     """A copy whose entries moved `shifts` places along `dims`, around the end (over the flat array without dims)."""
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     axes = None if dims is None else (dims,) if isinstance(dims, int) else tuple(dims)
     if (axes is None and len(steps) != 1) or (axes is not None and len(axes) != len(steps)):
         raise ShapeError(f"roll: shifts {steps} and dims {axes} must have the same length")
+    if axes is not None:
+        axes = tuple(one_dim("roll", d, x.ndim) for d in axes)
     return np.roll(x, steps if axes is not None else steps[0], axes)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_edu import kernels
 from tinygrad_edu.ops.basic import where
-from tinygrad_edu.ops.movement import expand, flip, reshape
+from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.ops.movement import expand, flip, inverse_permutation, permute, reshape
 from tinygrad_edu.ops.registry import Array, op
 from tinygrad_edu.ops.shapes import Dim, count, dims_of, kept_shape, one_dim
 
@@ -47,15 +48,21 @@ mean.backward(
 
 
 def _not_empty(name: str, x: Array, dim: Dim) -> tuple[int, ...]:
+    if x.size == 0 and dim is None:
+        raise ShapeError(f"{name}: the input {x.shape} is empty; there is nothing to choose from")
     axes = dims_of(name, dim, x.ndim)
-    if count(x.shape, axes) == 0 and x.size == 0:
+    if x.size == 0 and count(x.shape, axes) == 0:
         raise IndexError(f"{name}: the input {x.shape} is empty along dim {dim}; there is nothing to choose from")
     return axes
 
 
 def _extreme_gradient(grad: Any, out: Any, x: Any, dim: Dim) -> Any:
-    """The gradient shared equally by the entries that attain the extreme, as PyTorch's amax does."""
-    won = x == _kept(out, x.shape, dim)
+    """The gradient shared equally by the entries that attain the extreme, as PyTorch's amax does.
+
+    An extreme of NaN is attained by the NaNs, which no == finds.
+    """
+    extreme = _kept(out, x.shape, dim)
+    won = (x == extreme) | ((x != x) & (extreme != extreme))
     ties = won.sum(dims_of("amax", dim, x.ndim), keepdims=True)
     return where(won, spread(grad, x.shape, dim) / ties, 0.0)
 
@@ -93,20 +100,24 @@ amin.backward(x=lambda grad, out, x, dim: _extreme_gradient(grad, out, x, dim))
 
 
 @op(symbol="Π", formula="Π {x}", gradients={"x": "{grad} · product of the others"}, precedence=2)
-def prod(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
-    """Product over one dim (None: of all entries)."""
+def prod(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """Product over `dim` (an int, several, or None for all)."""
     axes = dims_of("prod", dim, x.ndim)
     if x.dtype.kind != "f":
         return np.asarray(np.prod(x, axis=axes, dtype=np.int64, keepdims=keepdim))
     return kernels.prod(x, axes, keepdim)
 
 
-def _prod_gradient(grad: Any, x: Any, dim: int | None) -> Any:
+def _prod_gradient(grad: Any, x: Any, dim: Dim) -> Any:
     """grad · Π of the other entries, without dividing: exact with zeros and differentiable again."""
-    flat = reshape(x, shape=(-1,)) if dim is None else x
-    axis = 0 if dim is None else one_dim("prod", dim, max(x.ndim, 1))
+    reduced = dims_of("prod", dim, x.ndim)
+    order = (*(i for i in range(x.ndim) if i not in reduced), *reduced)  # the reduced dims last, joined into one
+    moved = permute(x, dims=order)
+    flat = reshape(moved, shape=(*moved.shape[: x.ndim - len(reduced)], count(x.shape, reduced)))
+    axis = x.ndim - len(reduced)
     others = exclusive_prod(flat, axis) * flip(exclusive_prod(flip(flat, dims=(axis,)), axis), dims=(axis,))
-    return spread(grad, x.shape, dim) * reshape(others, shape=x.shape)
+    back = permute(reshape(others, shape=moved.shape), dims=inverse_permutation(order))
+    return spread(grad, x.shape, dim) * back
 
 
 def exclusive_prod(x: Any, axis: int) -> Any:

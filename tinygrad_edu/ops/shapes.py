@@ -31,8 +31,9 @@ def dims_of(name: str, dim: Dim, ndim: int) -> Shape:
     """The dims to reduce, counted from the front; None and () mean all of them."""
     if dim is None or (isinstance(dim, Sequence) and len(dim) == 0):
         return tuple(range(ndim))
-    if not isinstance(dim, Sequence):
-        return (one_dim(name, dim, ndim),) if ndim else ()
+    if not isinstance(dim, Sequence) or isinstance(dim, str):
+        place = one_dim(name, dim, ndim)
+        return (place,) if ndim else ()
     dims = tuple(one_dim(name, d, ndim) for d in dim)
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"{name}: dim {tuple(dim)} names a dimension twice")

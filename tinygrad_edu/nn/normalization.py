@@ -1,0 +1,173 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+from tinygrad_edu.autograd import versions
+from tinygrad_edu.creation import empty, ones, zeros
+from tinygrad_edu.dtypes import int64
+from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.nn import functional as F
+from tinygrad_edu.nn import init
+from tinygrad_edu.nn.functional.checks import SizeError
+from tinygrad_edu.nn.module import Module
+from tinygrad_edu.nn.parameter import Parameter
+from tinygrad_edu.tensor import Tensor
+
+
+class _BatchNorm(Module):
+    """What batch normalisation of any number of dims shares."""
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    allowed: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        options = {"device": device, "dtype": dtype}
+        for name, letter in (("weight", "γ"), ("bias", "β")):
+            parameter = Parameter(empty(num_features, **options)) if affine else None
+            if parameter is not None:
+                parameter.name = letter  # the paper's letters, for pictures
+            self.register_parameter(name, parameter)
+        self.register_buffer("running_mean", zeros(num_features, **options) if track_running_stats else None)
+        self.register_buffer("running_var", ones(num_features, **options) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", zeros((), dtype=int64) if track_running_stats else None)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Forget the batches seen: mean 0, variance 1, none counted."""
+        for buffer, start in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
+            if buffer is not None:
+                init.constant_(buffer, start)
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0, and the running statistics forgotten."""
+        self.reset_running_stats()
+        if self.affine:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.ndim not in self.allowed:
+            wanted = " or ".join(f"{n}D" for n in self.allowed)
+            raise SizeError(f"{self.picture_detail()}: expected {wanted} input (got {x.ndim}D input {tuple(x.shape)})")
+        if x.array.shape[1] != self.num_features:
+            raise ShapeError(
+                f"{self.picture_detail()}: input is {tuple(x.shape)}; its dim 1 must be num_features="
+                f"{self.num_features} (running_mean should contain {x.array.shape[1]} elements not {self.num_features})"
+            )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """y = γ · x̂ + β: the steps are in `functional.batch_norm`."""
+        self._check_input(input)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.array += 1
+            versions.bump(self.num_batches_tracked.array)
+            if self.momentum is None:  # a cumulative average: each batch counts the same
+                momentum = 1.0 / int(self.num_batches_tracked.array)
+        tracks = not self.training or self.track_running_stats
+        return F.batch_norm(
+            input,
+            self.running_mean if tracks else None,
+            self.running_var if tracks else None,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None or self.running_var is None,
+            momentum,
+            self.eps,
+        )
+
+    def picture_detail(self) -> str:
+        """BatchNorm2d(16)."""
+        return f"{self._get_name()}({self.num_features})"
+
+    def extra_repr(self) -> str:
+        """The options, as PyTorch prints them."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of each feature over the batch (Ioffe and Szegedy, 2015, Algorithm 1).
+
+    x (n, c) or (n, c, l) -> y of the same shape
+        μ  = 1/N Σ x                     σ² = 1/N Σ (x − μ)²
+        x̂  = (x − μ) · 1/√(σ² + ε)       y  = γ · x̂ + β       (γ (c,) is `weight`, β (c,) is `bias`)
+    Evaluation uses the running mean and variance, which move by `momentum` towards each training batch's (momentum
+    None: their plain average).
+    """
+
+    allowed = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of each channel over the batch and the image (Ioffe and Szegedy, 2015).
+
+    x (n, c, h, w) -> y of the same shape; formulas and options as for BatchNorm1d
+    """
+
+    allowed = (4,)
+
+
+class LayerNorm(Module):
+    """Normalisation of each sample over its last dims (Ba, Kiros and Hinton, 2016).
+
+    x (..., *normalized_shape) -> y of the same shape
+        μ = mean x        σ² = mean (x − μ)²        y = γ · (x − μ)/√(σ² + ε) + β
+    """
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        sizes = (normalized_shape,) if isinstance(normalized_shape, numbers.Integral) else tuple(normalized_shape)
+        self.normalized_shape, self.eps, self.elementwise_affine = sizes, eps, elementwise_affine
+        for name, letter, wanted in (("weight", "γ", True), ("bias", "β", bias)):
+            parameter = None
+            if elementwise_affine and wanted:
+                parameter = Parameter(empty(sizes, device=device, dtype=dtype))
+                parameter.name = letter
+            self.register_parameter(name, parameter)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """y = γ · x̂ + β: the steps are in `functional.layer_norm`."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The options, as PyTorch prints them."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
