@@ -97,14 +97,18 @@ from tinygrad_edu.functions.reductions import (
     argmin,
     argsort,
     count_nonzero,
+    cumsum,
     log_softmax,
     logsumexp,
     max,
+    mean,
     min,
     norm,
+    prod,
     softmax,
     sort,
     std,
+    sum,
     topk,
     var,
     var_mean,
@@ -130,6 +134,7 @@ from tinygrad_edu.functions.shaping import (
     unbind,
     unflatten,
 )
+from tinygrad_edu.kernels import get_num_threads, set_num_threads
 from tinygrad_edu.ops.arithmetic import floor_divide, maximum, minimum, remainder
 from tinygrad_edu.ops.basic import clone, neg, where
 from tinygrad_edu.ops.movement import (
@@ -175,7 +180,7 @@ from tinygrad_edu.ops.pointwise import (
     tan,
     tanh,
 )
-from tinygrad_edu.ops.reductions import amax, amin, cumsum, mean, prod, sum
+from tinygrad_edu.ops.reductions import amax, amin
 from tinygrad_edu.printing import printoptions, set_printoptions
 from tinygrad_edu.random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
 from tinygrad_edu.tensor import Size, Tensor

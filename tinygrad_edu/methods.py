@@ -161,7 +161,7 @@ def _bind_operators() -> None:
         setattr(Tensor, name, function)
 
 
-REDUCTIONS = "max min argmax argmin var std norm logsumexp softmax log_softmax all any count_nonzero sort argsort topk"
+REDUCTIONS = "sum mean prod cumsum max min argmax argmin var std norm logsumexp softmax log_softmax all any count_nonzero sort argsort topk"
 SHAPING = (
     "view view_as reshape_as flatten ravel unflatten swapaxes movedim t expand_as broadcast_to repeat tile split chunk "
     "unbind index_select gather scatter scatter_add scatter_ scatter_add_ take_along_dim masked_fill masked_fill_ "
@@ -186,6 +186,7 @@ def _bind_functions() -> None:
             setattr(Tensor, name, getattr(module, name))
     Tensor.swapdims = shaping.swapaxes  # type: ignore[attr-defined]
     Tensor.copy_ = shaping.inplace_copy  # type: ignore[attr-defined]
+    Tensor.where = pointwise.self_where  # type: ignore[attr-defined]
     Tensor.T = property(shaping.reversed_dims)  # type: ignore[attr-defined]
     Tensor.mT = property(shaping.matrix_transpose)  # type: ignore[attr-defined]
     Tensor.device = property(lambda self: CPU, doc="The CPU.")  # type: ignore[attr-defined]

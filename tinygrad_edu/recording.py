@@ -199,7 +199,8 @@ def promote(op: Op, inputs: Sequence[Any]) -> list[Any]:
     target = _target(op, operands).dtype
     for i, x in zip(places, operands, strict=True):
         if not isinstance(x, np.ndarray):
-            promoted[i] = np.asarray(x, target)
+            # an int wraps around into a narrower integer type, as in PyTorch; np.asarray(-1, uint8) would raise
+            promoted[i] = np.asarray(x).astype(target)
         elif x.dtype != target:
             promoted[i] = apply(ops.basic.cast, (promoted[i],), {"dtype": target, "source": x.dtype})
     return promoted
@@ -235,6 +236,11 @@ def _target(op: Op, operands: Sequence[Any]) -> dtypes.dtype:
         raise DTypeError(
             f"{op.name}: could not infer output dtype. Input dtype must be floating point, got {target!r}; "
             f"convert with .float() first"
+        )
+    elif op.types == "number" and dtypes.bool_ in (target, *(dtypes.result_type(x) for x in operands if op.name == "sub")):
+        raise DTypeError(
+            f"{op.name}: is not supported for bool tensors; use ~ or logical_not() to invert a mask, ^ for exclusive or, "
+            f"or convert with .int() or .float()"
         )
     elif op.types == "float" and not target.is_floating_point:
         return dtypes.get_default_dtype()

@@ -125,6 +125,8 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def _plain(x: float) -> str:
+    if x and abs(x) < 0.0005:
+        return "0.000"  # rounding noise has no sign
     return f"{x:.3f}".replace("-", MINUS) if x else "0"
 
 

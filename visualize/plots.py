@@ -323,6 +323,11 @@ def _bare(ax: Axes) -> None:
     ax.tick_params(colors=MUTED, labelcolor=MUTED)
 
 
+def _array(x: Any) -> NDArray[Any]:
+    """An array, a list, or a tensor, which may require grad."""
+    return np.asarray(x.detach() if hasattr(x, "detach") else x)
+
+
 def _filter_weight(weight: Any) -> NDArray[np.float64]:
     found = weight
     if callable(getattr(weight, "modules", None)):
@@ -330,7 +335,7 @@ def _filter_weight(weight: Any) -> NDArray[np.float64]:
         found = next((w for w in weights if w is not None and len(getattr(w, "shape", ())) == 4), None)
         if found is None:
             raise TypeError(f"visualize.filters: {type(weight).__name__} holds no weight of shape (o, c, kh, kw)")
-    w = np.asarray(found)
+    w = _array(found)
     if w.ndim != 4 or w.size == 0 or w.dtype.kind not in "fiu":
         raise ValueError(f"visualize.filters: the weight is {w.shape} {w.dtype}; it must be (o, c, kh, kw), not empty")
     return w.astype(np.float64)
@@ -339,12 +344,12 @@ def _filter_weight(weight: Any) -> NDArray[np.float64]:
 def _labels(
     caller: str, targets: Any, predictions: Any, classes: Sequence[str] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
-    truth, guess = np.asarray(targets), np.asarray(predictions)
+    truth, guess = _array(targets), _array(predictions)
     if guess.ndim == 2:
         guess = guess.argmax(axis=1)
     if truth.ndim != 1 or guess.shape != truth.shape or truth.size == 0:
         raise ValueError(
-            f"{caller}: targets are {truth.shape} and predictions {np.asarray(predictions).shape}; "
+            f"{caller}: targets are {truth.shape} and predictions {guess.shape}; "
             "both must be (n,) with n > 0, or predictions (n, k) scores"
         )
     truth, guess = truth.astype(np.int64), guess.astype(np.int64)
@@ -356,7 +361,7 @@ def _labels(
 
 
 def _pictures(images: Any) -> NDArray[np.float64]:
-    x = np.asarray(images, np.float64)
+    x = _array(images).astype(np.float64)
     if x.ndim == 2 and math.isqrt(x.shape[1]) ** 2 == x.shape[1]:
         side = math.isqrt(x.shape[1])
         x = x.reshape(-1, side, side)

@@ -133,9 +133,9 @@ def run(library: Any, code: str, backward: bool = True) -> tuple[Any, Any, Any]:
     try:
         value = evaluate(library, code, names)
         described = describe(value, library)
+        return described, gradients(value, names, library) if backward else {}, None
     except Exception as error:
         return None, None, error
-    return described, gradients(value, names, library) if backward else {}, None
 
 
 def builtin_type(error: BaseException) -> type[BaseException]:

@@ -131,6 +131,7 @@ class _Builder:
         self.text: dict[Any, tuple[str, int]] = {}  # how later formulas write a vertex, and its precedence
         self.ids: dict[Any, str] = {}
         self.ops = 0
+        self.letters = 0
         self.taken: set[str] = set()
         self.scope_ids: dict[OpenScope, str] = {}
         self.scopes: list[Scope] = []
@@ -206,11 +207,25 @@ class _Builder:
         ]
         return "constant" if any(fed[s] for s in others) else "input"
 
+    def _inner_scope(self, item: Any) -> OpenScope | None:
+        """The scope of the first op that uses a leaf."""
+        user = self.users[item][0][0] if item in self.users else None
+        if user is not None and user in self.folded:
+            user = self.users[user][0][0]
+        return user.scope if user is not None else None
+
+    def _given_name(self, item: Any) -> str:
+        """A name from `params` or of the tensor itself; inside the box of conv1, conv1.weight is just weight."""
+        name = self.names.get(item, "")
+        if "." in name and self._inner_scope(item) is not None:
+            return item.name or name.rpartition(".")[2]
+        return name or item.name or ""
+
     def _name_leaves(self, roles: dict[Any, str]) -> None:
         given = {"input": "x", "parameter": "w", "constant": "c"}
         groups: dict[str, list[Any]] = {}
         for item, role in roles.items():
-            name = self.names.get(item) or item.name
+            name = self._given_name(item)
             if name:
                 self.text[item] = (name, 4)
                 continue
@@ -247,11 +262,26 @@ class _Builder:
         if node.name:
             self.text[node] = (node.name, 4)
             return (f"{node.name} = {text}" if text else node.name), node.name
-        if text and len(text) <= LONGEST:
+        made_by = self._module_output(node)
+        if made_by:
+            self.text[node] = (made_by, 4)
+        elif text and len(text) <= LONGEST:
             self.text[node] = (text, op.precedence)
         else:
-            self.text[node] = (op.symbol or op.title, 4)
+            # too long to be written out again: later formulas call it by a letter
+            self.letters += 1
+            letter = "h" + str(self.letters).translate(_SUBSCRIPT)
+            self.text[node] = (letter, 4)
+            return f"{letter} = {text}" if text else letter, letter
         return text, self.text[node][0]
+
+    def _module_output(self, node: Node) -> str:
+        """The name of the module that this op's result leaves, by which later formulas call it."""
+        scope = node.scope
+        if scope is None or scope.is_loss or scope.kind == scope.name or node in self.roots:
+            return ""
+        users = [user for user, _ in self.users.get(node, ())]
+        return "" if any(_within(user.scope, scope) for user in users) else scope.name
 
     def _own(self, node: Node) -> str:
         """How backward labels call the result: its name, its formula if that is short, or its symbol."""
@@ -386,15 +416,10 @@ class _Builder:
             held = tensor.grad if tensor is not None else None
             grad = held.array if held is not None else None
             state = "computed" if grad is not None else "not kept" if self.ran and tensor is None else "pending"
-        user = self.users[item][0][0] if item in self.users else None
-        inner = user.scope if user is not None else None
-        if role == "input":
-            inner = None
-        elif user is not None and user in self.folded:
-            inner = self.users[user][0][0].scope
-        wish = name if isinstance(item, Leaf) and role == "parameter" and inner is None else f"{role}_{name}"
-        if role == "parameter" and inner is not None:
-            wish = f"{inner.name}_{name}"
+        inner = None if role == "input" else self._inner_scope(item)
+        wish = f"{role}_{name}"
+        if role == "parameter":
+            wish = self.names.get(item) or (f"{inner.name}_{name}" if inner is not None else name)
         return Vertex(
             id=self._id(item, wish),
             role=role,
@@ -463,6 +488,14 @@ class _Builder:
             label=labels.get((target, i), ""),
             detached=via_detach or target in self.detached,
         )
+
+
+def _within(scope: OpenScope | None, outer: OpenScope) -> bool:
+    while scope is not None:
+        if scope is outer:
+            return True
+        scope = scope.parent
+    return False
 
 
 def _ascii(text: str) -> str:

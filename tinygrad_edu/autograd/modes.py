@@ -159,15 +159,21 @@ def keep_values(enabled: bool = True) -> Iterator[None]:
         mode.keep = before
 
 
-@contextmanager
-def scope(name: str, kind: str = "", detail: str = "", is_loss: bool = False, parameters: int = 0) -> Iterator[None]:
-    """Draw a box named `name` around the ops recorded inside."""
-    before = mode.scope
-    mode.scope = Scope(name, kind or name, detail or kind or name, before, is_loss, parameters)
-    try:
-        yield
-    finally:
-        mode.scope = before
+class scope:
+    """Draw one box named `name` around the ops recorded inside; it may be entered several times."""
+
+    def __init__(
+        self, name: str, kind: str = "", detail: str = "", is_loss: bool = False, parameters: int = 0
+    ) -> None:
+        self._box = Scope(name, kind or name, detail or kind or name, mode.scope, is_loss, parameters)
+        self._before: list[Scope | None] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.scope)
+        mode.scope = self._box
+
+    def __exit__(self, *error: object) -> None:
+        mode.scope = self._before.pop()
 
 
 def composite(kind: str, detail: str = "", is_loss: bool = False) -> Callable[[F], F]:

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def numpy_names(function: F) -> F:
-    """Let `axis` and `keepdims` stand for `dim` and `keepdim`."""
+    """Let `axis` and `keepdims` stand for `dim` and `keepdim`, and `input` for the first parameter."""
 
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Any:
@@ -26,6 +26,8 @@ def numpy_names(function: F) -> F:
                 kwargs["dim"] = kwargs.pop("axis")
             if "keepdims" in kwargs:
                 kwargs["keepdim"] = kwargs.pop("keepdims")
+            if "input" in kwargs and not args:
+                args = (kwargs.pop("input"),)
         return function(*args, **kwargs)
 
     return renamed  # type: ignore[return-value]

@@ -43,11 +43,17 @@ logical_xor = _pair("logical_xor", np.logical_xor, "True where exactly one is no
 def _bits(name: str, ufunc: Callable[..., Any], sentence: str) -> Callable[[Any, Any], Any]:
     def combine(x: Any, y: Any) -> Any:
         a, b = array_of(x), array_of(y)
-        if not isinstance(b, (np.ndarray, np.generic, int, bool)):
+        if not isinstance(b, (np.ndarray, np.generic, int, float)):
             return NotImplemented
         if np.asarray(a).dtype.kind == "f" or np.asarray(b).dtype.kind == "f":
-            raise DTypeError(f"{name}: needs boolean or integer tensors, got {x!r:.60} and {y!r:.60}")
-        return plain(ufunc(a, b))
+            raise DTypeError(
+                f"{name}: needs boolean or integer tensors, got {np.asarray(a).dtype} and {np.asarray(b).dtype}; "
+                f"compare first, as in (x > 0) & (y > 0), or use logical_and() and its kin"
+            )
+        try:
+            return plain(ufunc(a, b))
+        except ValueError:
+            raise broadcast_error(name, (np.shape(a), np.shape(b))) from None
 
     combine.__name__ = combine.__qualname__ = name
     combine.__doc__ = sentence
@@ -63,7 +69,7 @@ def bitwise_not(x: Tensor) -> Tensor:
     """~x: logical for booleans, bit by bit for integers."""
     array = check_tensor("bitwise_not", x).array
     if array.dtype.kind == "f":
-        raise DTypeError(f"bitwise_not: needs a boolean or integer tensor, got {x.dtype!r}")
+        raise TypeError(f"bitwise_not: ~ needs a boolean or integer tensor, got {x.dtype!r}; use logical_not(), or compare")
     return plain(np.invert(array))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from tinygrad_edu import dtypes, ops
 from tinygrad_edu.autograd.modes import mode
-from tinygrad_edu.functions.common import plain
+from tinygrad_edu.errors import DTypeError
+from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.functions.indexing import setitem
 from tinygrad_edu.random import Generator, default_generator
 from tinygrad_edu.recording import check_writable, inplace, rebind
@@ -18,18 +19,28 @@ from tinygrad_edu.tensor import Tensor
 _a, _p = ops.arithmetic, ops.pointwise
 
 
-def _scaled(other: Any, alpha: float) -> Any:
-    return other if alpha == 1 else other * alpha
+def _scaled(x: Any, y: Any, alpha: float) -> Any:
+    """alpha · y.  Raises DTypeError when that would make integers floating."""
+    if alpha == 1:
+        return y
+    if isinstance(alpha, float) and not any(isinstance(v, float) or is_floating(v) for v in (x, y)):
+        raise DTypeError(f"add: for integral input tensors, alpha must not be a floating point number, got {alpha}")
+    return y * alpha
+
+
+def is_floating(x: Any) -> bool:
+    """True for a floating-point tensor or array."""
+    return getattr(getattr(x, "array", x), "dtype", np.dtype(bool)).kind == "f"
 
 
 def add(x: Any, y: Any, *, alpha: float = 1) -> Any:
     """x + alpha · y."""
-    return _a.add(x, _scaled(y, alpha))
+    return _a.add(x, _scaled(x, y, alpha))
 
 
 def sub(x: Any, y: Any, *, alpha: float = 1) -> Any:
     """x − alpha · y."""
-    return _a.sub(x, _scaled(y, alpha))
+    return _a.sub(x, _scaled(x, y, alpha))
 
 
 def mul(x: Any, y: Any) -> Any:
@@ -56,17 +67,24 @@ multiply, divide, subtract = mul, div, sub
 
 def add_(x: Tensor, y: Any, *, alpha: float = 1) -> Tensor:
     """x += alpha · y."""
-    return inplace(x, _a.add, (_scaled(y, alpha),), {})
+    return inplace(x, _a.add, (_scaled(x, y, alpha),), {})
 
 
 def sub_(x: Tensor, y: Any, *, alpha: float = 1) -> Tensor:
     """x -= alpha · y."""
-    return inplace(x, _a.sub, (_scaled(y, alpha),), {})
+    return inplace(x, _a.sub, (_scaled(x, y, alpha),), {})
 
 
 def div_(x: Tensor, y: Any) -> Tensor:
     """x /= y."""
     return inplace(x, _a.div, (y,), {})
+
+
+def _widened(x: Tensor, *numbers: Any) -> Tensor:
+    """x in the dtype of an operation with these numbers: integers become floating beside a float."""
+    if x.is_floating_point():
+        return x
+    return x.to(dtypes.result_type(x.array, *(n for n in numbers if n is not None)))  # type: ignore[no-any-return]
 
 
 def pow(x: Any, exponent: Any) -> Any:
@@ -76,9 +94,7 @@ def pow(x: Any, exponent: Any) -> Any:
     if isinstance(x, Tensor) and isinstance(exponent, (int, float)):
         if not x.is_floating_point() and isinstance(exponent, int) and exponent < 0:
             raise RuntimeError("pow: Integers to negative integer powers are not allowed; convert with .float() first")
-        if not x.is_floating_point() and isinstance(exponent, float):
-            x = x.to(dtypes.get_default_dtype())
-        return _p.power(x, exponent=exponent)
+        return _p.power(_widened(x, exponent), exponent=exponent)
     if isinstance(exponent, Tensor):
         if isinstance(x, (int, float)):
             base = dtypes.result_type(x, exponent.array)
@@ -101,10 +117,15 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         low = x if min is None else _a.maximum(x, min)
         return low if max is None else _a.minimum(low, max)
-    return _p.clamp(x, min=min, max=max)
+    return _p.clamp(_widened(check_tensor("clamp", x), min, max), min=min, max=max)
 
 
 clip = clamp
+
+
+def self_where(x: Tensor, condition: Tensor, y: Any) -> Tensor:
+    """x.where(condition, y): x where the condition holds, y elsewhere."""
+    return ops.basic.where(condition, x, y)
 
 
 def clamp_(x: Tensor, min: Any = None, max: Any = None) -> Tensor:

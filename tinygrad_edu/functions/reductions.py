@@ -6,14 +6,31 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu import kernels, ops
+from tinygrad_edu import dtypes, kernels, ops
 from tinygrad_edu.autograd.modes import composite
 from tinygrad_edu.errors import DTypeError
 from tinygrad_edu.functions.common import axes_array, check_tensor, numpy_names, plain
-from tinygrad_edu.ops.shapes import count, one_dim
+from tinygrad_edu.ops.shapes import count, kept_shape, one_dim
 from tinygrad_edu.tensor import Tensor
 
 amax, amin, gather = ops.reductions.amax, ops.reductions.amin, ops.indexing.gather
+
+
+def _with_dtype(op: Any) -> Any:
+    """The function of a reduction op, which may convert its input first."""
+
+    def reduce(x: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
+        if len(args) > 1 and not isinstance(args[1], bool):
+            raise TypeError(f"{op.name}: keepdim must be bool, got {args[1]!r}; to reduce several dims pass a tuple")
+        return op(x if dtype is None else x.to(dtype), *args, **kwargs)
+
+    reduce.__name__ = reduce.__qualname__ = op.name
+    reduce.__doc__ = op.__doc__
+    return numpy_names(reduce)
+
+
+sum, mean, prod = (_with_dtype(op) for op in (ops.reductions.sum, ops.reductions.mean, ops.reductions.prod))
+cumsum = _with_dtype(ops.reductions.cumsum)
 
 
 class ValuesIndices(NamedTuple):
@@ -105,14 +122,24 @@ def var_mean(
     return variance, mean if keepdim else mean.reshape(variance.array.shape)
 
 
+@numpy_names
 def var(x: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Tensor:
     """Variance over `dim`: unbiased (N − 1) unless unbiased=False or correction=0."""
     return var_mean(x, dim, unbiased, keepdim, **options)[0]
 
 
+@numpy_names
 def std(x: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Tensor:
     """Standard deviation over `dim`, the square root of `var`."""
-    return ops.pointwise.sqrt(var(x, dim, unbiased, keepdim, **options))
+    return _root(var(x, dim, unbiased, keepdim, **options), 2)
+
+
+def _root(x: Tensor, p: float) -> Tensor:
+    """x^(1/p), whose gradient at 0, where it is infinite, is taken as 0: the subgradient of a norm, as in PyTorch."""
+    zero = x == 0
+    safe = ops.basic.where(zero, 1.0, x) if zero.array.any() else x
+    root = ops.pointwise.sqrt(safe) if p == 2 else safe ** (1.0 / p)
+    return root if safe is x else ops.basic.where(zero, 0.0, root)  # type: ignore[no-any-return]
 
 
 @numpy_names
@@ -121,7 +148,7 @@ def norm(x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> T
     if not x.is_floating_point():
         raise DTypeError(f"norm: input dtype should be floating point, got {x.dtype!r}; convert with .float()")
     if p in ("fro", 2, 2.0, None):
-        return ops.pointwise.sqrt(ops.reductions.sum(ops.pointwise.square(x), dim=dim, keepdim=keepdim))
+        return _root(ops.reductions.sum(ops.pointwise.square(x), dim=dim, keepdim=keepdim), 2)
     size = ops.pointwise.abs(x)
     if p == float("inf"):
         return amax(size, dim=dim, keepdim=keepdim)
@@ -131,13 +158,18 @@ def norm(x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> T
         return ops.reductions.sum((x != 0.0).to(x.dtype), dim=dim, keepdim=keepdim)
     if p == 1:
         return ops.reductions.sum(size, dim=dim, keepdim=keepdim)
+    if isinstance(p, str):
+        raise RuntimeError(f"norm: p={p!r} is not supported; use a number, inf, -inf or 'fro'")
     if not isinstance(p, (int, float)):
-        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
-    return ops.reductions.sum(size**p, dim=dim, keepdim=keepdim) ** (1.0 / p)
+        raise TypeError(f"norm: p must be a number or 'fro', got {p!r}; name the dims as dim=")
+    return _root(ops.reductions.sum(size**p, dim=dim, keepdim=keepdim), p)
 
 
 def _shift(x: Tensor, dim: Any) -> Tensor:
     """The largest entry, finite: subtracting it before exp prevents overflow and changes nothing.  No gradient."""
+    if x.array.size == 0:
+        axes = axes_array(x.array, dim)
+        return plain(np.zeros(kept_shape(x.array.shape, axes), x.array.dtype))
     largest = amax(x, dim=dim, keepdim=True).detach()
     if not np.isfinite(largest.array).all():
         # -inf everywhere, or +inf somewhere: shift by 0 so that inf - inf does not make NaN
@@ -152,6 +184,8 @@ def _shift(x: Tensor, dim: Any) -> Tensor:
 @composite("logsumexp")
 def logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over `dim`, without overflow."""
+    if not x.is_floating_point():
+        x = x.to(dtypes.get_default_dtype())
     shift = _shift(x, dim)
     total = ops.pointwise.log(ops.reductions.sum(ops.pointwise.exp(x - shift), dim=dim, keepdim=keepdim))
     return total + (shift if keepdim else shift.reshape(total.array.shape))

@@ -12,7 +12,7 @@ from tinygrad_edu.device import check_device
 from tinygrad_edu.errors import DTypeError, LabelError, ShapeError
 from tinygrad_edu.functions.common import check_tensor, numpy_names, plain, sizes
 from tinygrad_edu.functions.indexing import getitem, setitem
-from tinygrad_edu.ops.shapes import fill_in, one_dim
+from tinygrad_edu.ops.shapes import broadcast_shape, fill_in, one_dim
 from tinygrad_edu.recording import inplace
 from tinygrad_edu.tensor import Tensor
 
@@ -151,10 +151,17 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return ops.movement.cat([x.unsqueeze(place) for x in parts], dim=place)
 
 
+def _axis_of(name: str, x: Tensor, dim: int) -> int:
+    """`dim` from the front, of a tensor that can be taken apart."""
+    if x.array.ndim == 0:
+        raise ShapeError(f"{name}: expects at least a 1-dimensional tensor, got a 0-D one")
+    return one_dim(name, dim, x.array.ndim)
+
+
 @numpy_names
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts along `dim`: of one size (the last may be smaller), or of the given sizes."""
-    axis = one_dim("split", dim, x.array.ndim)
+    axis = _axis_of("split", x, dim)
     n = x.array.shape[axis]
     if isinstance(split_size, int):
         if split_size <= 0:
@@ -174,14 +181,14 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal size along `dim` (the last may be smaller)."""
     if chunks < 1:
         raise RuntimeError(f"chunk: expects chunks to be greater than 0, got {chunks}")
-    n = x.array.shape[one_dim("chunk", dim, x.array.ndim)]
-    return split(x, max(-(-n // chunks), 1), dim)
+    n = x.array.shape[_axis_of("chunk", x, dim)]
+    return split(x, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 @numpy_names
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along `dim`, without it."""
-    axis = one_dim("unbind", dim, x.array.ndim)
+    axis = _axis_of("unbind", x, dim)
     return tuple(getitem(x, (slice(None),) * axis + (i,)) for i in range(x.array.shape[axis]))
 
 
@@ -190,6 +197,10 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     axis = one_dim("index_select", dim, x.array.ndim)
     if index.array.ndim > 1:
         raise IndexError(f"index_select: index is supposed to be a vector, got {index.array.shape}")
+    if index.array.dtype.kind not in "iu":
+        raise DTypeError(f"index_select: index must be an int or long tensor, got {index.dtype!r}; use x[mask] for a mask")
+    if index.array.size and index.array.min() < 0:
+        raise LabelError(f"index_select: index {index.array.min()} is out of range; places count from 0")
     return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
 
 
@@ -230,9 +241,11 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     axis = one_dim("take_along_dim", dim, x.array.ndim)
     if indices.array.ndim != x.array.ndim:
         raise ShapeError(f"take_along_dim: indices {tuple(indices.shape)} and input {tuple(x.shape)} differ in dims")
-    rest = [np.broadcast_shapes((a,), (b,))[0] for a, b in zip(x.array.shape, indices.array.shape, strict=True)]
-    grown = tuple(n if i != axis else x.array.shape[axis] for i, n in enumerate(rest))
-    places = tuple(n if i != axis else indices.array.shape[axis] for i, n in enumerate(rest))
+    own, wanted = list(x.array.shape), list(indices.array.shape)
+    own[axis] = wanted[axis] = 1
+    rest = broadcast_shape("take_along_dim", own, wanted)
+    grown = (*rest[:axis], x.array.shape[axis], *rest[axis + 1 :])
+    places = (*rest[:axis], indices.array.shape[axis], *rest[axis + 1 :])
     return ops.indexing.gather(_expand(x, grown), _expand(indices, places), dim=axis)
 
 
@@ -244,7 +257,11 @@ def _mask(name: str, mask: Any) -> Tensor:
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """A copy of x with `value` where the mask, broadcast to x, is True."""
+    """A copy of x with `value`, a number or 0-d tensor, where the mask, broadcast to x, is True."""
+    if isinstance(value, Tensor) and value.array.ndim:
+        raise ShapeError(
+            f"masked_fill: only supports a 0-dimensional value tensor, got {value.array.shape}; use where(mask, value, x)"
+        )
     return ops.basic.where(_mask("masked_fill", mask), _source(x, value), x)
 
 
@@ -263,7 +280,7 @@ def inplace_copy(x: Tensor, source: Any) -> Tensor:
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     """The entries where the mask, broadcast against x, is True, as a 1-D copy."""
     chosen = _mask("masked_select", mask)
-    shape = np.broadcast_shapes(x.array.shape, chosen.array.shape)
+    shape = broadcast_shape("masked_select", x.array.shape, chosen.array.shape)
     return getitem(_expand(x, shape), _expand(chosen, shape))
 
 

@@ -7,7 +7,7 @@ fresh arrays, 0-d ones included; no NumPy warning escapes.
 
 from __future__ import annotations
 
-from .backend import backend, use_backend
+from .backend import backend, get_num_threads, set_num_threads, use_backend
 from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .elementwise import (
     abs,
@@ -85,6 +85,7 @@ __all__ = [
     "expm1",
     "floor",
     "floor_divide",
+    "get_num_threads",
     "log",
     "log1p",
     "log2",
@@ -107,6 +108,7 @@ __all__ = [
     "rmsprop_step",
     "round",
     "rsqrt",
+    "set_num_threads",
     "sgd_step",
     "sigmoid",
     "sign",

@@ -47,6 +47,7 @@ class _State:
         self.name = name
         self.required = required  # the user asked for Numba by name: do without it only by raising
         self.threshold: int | None = None
+        self.threads: int | None = None
         self.gates: list[Gate] = []
         self.modules: dict[str, ModuleType] = {}
 
@@ -80,6 +81,28 @@ class Switch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _select(*self._former)
+
+
+def get_num_threads() -> int:
+    """How many threads the compiled kernels use: one per core this process may run on, or what was set."""
+    if _state.threads is not None:
+        return _state.threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_num_threads(n: int) -> None:
+    """Let compiled kernels called from this Python thread use n threads, at most one per core."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise RuntimeError(f"set_num_threads: expects a positive integer, got {n!r}")
+    _state.threads = n
+    jit = sys.modules.get(f"{__package__}.compiled.jit")
+    if jit is not None:
+        jit.use_threads(n)
+
+
+def chosen_threads() -> int | None:
+    """What `set_num_threads` set; None for the default."""
+    return _state.threads
 
 
 def twins(family: str) -> ModuleType:

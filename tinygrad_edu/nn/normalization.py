@@ -34,13 +34,15 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         options = {"device": device, "dtype": dtype}
-        for name, letter in (("weight", "γ"), ("bias", "β")):
-            parameter = Parameter(empty(num_features, **options)) if affine else None
+        for name, letter, wanted in (("weight", "γ", affine), ("bias", "β", affine and bias)):
+            parameter = Parameter(empty(num_features, **options)) if wanted else None
             if parameter is not None:
                 parameter.name = letter  # the paper's letters, for pictures
             self.register_parameter(name, parameter)
@@ -58,8 +60,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """γ = 1, β = 0, and the running statistics forgotten."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check_input(self, x: Tensor) -> None:
@@ -101,7 +104,7 @@ class _BatchNorm(Module):
         """The options, as PyTorch prints them."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 

@@ -35,7 +35,7 @@ add.backward(x=lambda grad: grad, y=lambda grad: grad)
     gradients={"x": "{grad}", "y": "−{grad}"},
     precedence=1,
     elementwise=True,
-    types="numeric",
+    types="number",
 )
 def sub(x: Array, y: Array) -> Array:
     """Difference of x and y."""
@@ -78,16 +78,22 @@ def div(x: Array, y: Array) -> Array:
 div.backward(x=lambda grad, y: grad / y, y=lambda grad, x, y: -grad * (x / y) / y)
 
 
+def _check_divisor(name: str, y: Array) -> None:
+    if y.dtype.kind != "f" and not y.all():
+        raise RuntimeError(f"{name}: ZeroDivisionError: integers have no quotient by 0; convert with .float() first")
+
+
 @op(
     symbol="//",
     formula="⌊{x} / {y}⌋",
     gradients={"x": "0", "y": "0"},
     elementwise=True,
-    types="numeric",
+    types="number",
     domain={"x": ((2.2, 2.8), (-2.8, -2.2)), "y": (0.98, 1.02)},
 )
 def floor_divide(x: Array, y: Array) -> Array:
-    """Quotient rounded down to an integer."""
+    """Quotient rounded down to an integer.  Raises RuntimeError for an integer divided by 0."""
+    _check_divisor("floor_divide", y)
     return kernels.floor_divide(x, y)
 
 
@@ -100,11 +106,12 @@ floor_divide.backward(x=lambda grad: fill(grad, value=0.0), y=lambda grad: fill(
     gradients={"x": "{grad}", "y": "−{grad} · ⌊{x} / {y}⌋"},
     precedence=2,
     elementwise=True,
-    types="numeric",
+    types="number",
     domain={"x": ((2.2, 2.8), (-2.8, -2.2)), "y": (0.98, 1.02)},
 )
 def remainder(x: Array, y: Array) -> Array:
-    """x − y ⌊x / y⌋, with the sign of y."""
+    """x − y ⌊x / y⌋, with the sign of y.  Raises RuntimeError for an integer divided by 0."""
+    _check_divisor("remainder", y)
     return kernels.remainder(x, y)
 
 
@@ -117,11 +124,13 @@ remainder.backward(x=lambda grad: grad, y=lambda grad, x, y: -grad * floor_divid
     gradients={"x": "{grad} · {y} {x}^({y}−1)", "y": "{grad} · {out} log {x}"},
     precedence=3,
     elementwise=True,
-    types="numeric",
+    types="number",
     domain={"x": POSITIVE, "y": (-2.0, 2.0)},
 )
 def pow(x: Array, y: Array) -> Array:
-    """x to the power y; 0⁰ is 1, and its gradient is finite."""
+    """x to the power y; 0⁰ is 1, and its gradient is finite.  Raises RuntimeError for integers with a negative y."""
+    if y.dtype.kind == "i" and (y < 0).any():
+        raise RuntimeError("pow: Integers to negative integer powers are not allowed; convert with .float() first")
     return kernels.pow(x, y)
 
 

@@ -60,6 +60,7 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     condition, x, y broadcast together -> out
     Raises DTypeError when the condition is not boolean.
     """
+    condition = np.asarray(condition)
     if condition.dtype != bool:
         raise DTypeError(
             f"where: expected condition to be a boolean tensor, but got {condition.dtype}; compare it, or use .bool()"

@@ -22,7 +22,7 @@ OFF_INTEGERS = {"x": ((-1.8, -1.6), (-0.4, -0.2), (0.2, 0.4), (1.6, 1.8))}
     formula="|{x}|",
     gradients={"x": "{grad} · sign({x})"},
     elementwise=True,
-    types="numeric",
+    types="number",
     domain=OFF_ZERO,
 )
 def abs(x: Array) -> Array:
@@ -149,7 +149,7 @@ def rsqrt(x: Array) -> Array:
 rsqrt.backward(x=lambda grad, out: grad * out * out * out * -0.5)
 
 
-@op(symbol="( )²", formula="{x}²", gradients={"x": "2{x} · {grad}"}, precedence=3, elementwise=True, types="numeric")
+@op(symbol="( )²", formula="{x}²", gradients={"x": "2{x} · {grad}"}, precedence=3, elementwise=True, types="number")
 def square(x: Array) -> Array:
     """The square."""
     return kernels.square(x)
@@ -181,7 +181,7 @@ reciprocal.backward(x=lambda grad, out: -grad * out * out)
     gradients={"x": "{exponent} {x}^({exponent}−1) · {grad}"},
     precedence=3,
     elementwise=True,
-    types="numeric",
+    types="number",
     domain=POSITIVE,
     method=False,
 )
@@ -195,7 +195,7 @@ power.backward(
 )
 
 
-@op(symbol="sign", formula="sign({x})", gradients={"x": "0"}, elementwise=True, types="numeric", domain=OFF_ZERO)
+@op(symbol="sign", formula="sign({x})", gradients={"x": "0"}, elementwise=True, types="number", domain=OFF_ZERO)
 def sign(x: Array) -> Array:
     """−1, 0 or 1."""
     return kernels.sign(x)
@@ -326,7 +326,7 @@ sigmoid.backward(x=lambda grad, out: grad * out * (1.0 - out))
     formula="relu({x})",
     gradients={"x": "{grad} where {x} > 0, else 0"},
     elementwise=True,
-    types="numeric",
+    types="number",
     domain=OFF_ZERO,
     title="ReLU",
 )
@@ -338,37 +338,39 @@ def relu(x: Array) -> Array:
 relu.backward(x=lambda grad, out: where(out <= 0.0, 0.0, grad))
 
 
-@op(symbol="⌊ ⌋", formula="⌊{x}⌋", gradients={"x": "0"}, elementwise=True, types="numeric", domain=OFF_INTEGERS)
+@op(symbol="⌊ ⌋", formula="⌊{x}⌋", gradients={"x": "0"}, elementwise=True, types="number", domain=OFF_INTEGERS)
 def floor(x: Array) -> Array:
     """The largest integer not above x."""
-    return kernels.floor(x)
+    return x.copy() if x.dtype.kind != "f" else kernels.floor(x)
 
 
 floor.backward(x=lambda grad: fill(grad, value=0.0))
 
 
-@op(symbol="⌈ ⌉", formula="⌈{x}⌉", gradients={"x": "0"}, elementwise=True, types="numeric", domain=OFF_INTEGERS)
+@op(symbol="⌈ ⌉", formula="⌈{x}⌉", gradients={"x": "0"}, elementwise=True, types="number", domain=OFF_INTEGERS)
 def ceil(x: Array) -> Array:
     """The smallest integer not below x."""
-    return kernels.ceil(x)
+    return x.copy() if x.dtype.kind != "f" else kernels.ceil(x)
 
 
 ceil.backward(x=lambda grad: fill(grad, value=0.0))
 
 
-@op(symbol="round", formula="round({x})", gradients={"x": "0"}, elementwise=True, types="numeric", domain=OFF_INTEGERS)
+@op(symbol="round", formula="round({x})", gradients={"x": "0"}, elementwise=True, types="number", domain=OFF_INTEGERS)
 def round(x: Array, decimals: int = 0) -> Array:
     """The nearest integer, halves to even; or the nearest multiple of 10^−decimals."""
-    return kernels.round(x) if decimals == 0 else np.round(x, decimals)
+    if decimals == 0:
+        return x.copy() if x.dtype.kind != "f" else kernels.round(x)
+    return np.asarray(np.round(x, decimals))
 
 
 round.backward(x=lambda grad: fill(grad, value=0.0))
 
 
-def _outside(x: Any, low: float | None, high: float | None) -> Any:
+def _inside(x: Any, low: float | None, high: float | None) -> Any:
     if low is None:
-        return x > high
-    return x < low if high is None else (x < low) | (x > high)
+        return x <= high
+    return x >= low if high is None else (x >= low) & (x <= high)
 
 
 @op(
@@ -376,7 +378,7 @@ def _outside(x: Any, low: float | None, high: float | None) -> Any:
     formula="clamp({x}, {min}, {max})",
     gradients={"x": "{grad} where {min} ≤ {x} ≤ {max}, else 0"},
     elementwise=True,
-    types="numeric",
+    types="number",
 )
 def clamp(x: Array, min: float | None = None, max: float | None = None) -> Array:
     """x limited to [min, max]; either bound may be None, and NaN stays NaN."""
@@ -385,4 +387,4 @@ def clamp(x: Array, min: float | None = None, max: float | None = None) -> Array
     return kernels.clip(x, min, max)
 
 
-clamp.backward(x=lambda grad, x, min, max: where(_outside(x, min, max), 0.0, grad))
+clamp.backward(x=lambda grad, x, min, max: where(_inside(x, min, max), grad, 0.0))

@@ -28,7 +28,7 @@ Interval = tuple[float, float]
 INPUT, SHAPE, OUT, CACHE, KEPT, INPUTS, SHAPES = range(7)
 
 # NumPy's spellings of PyTorch's parameter names.
-ALIASES = {"axis": "dim", "keepdims": "keepdim", "input": "x", "other": "y"}
+ALIASES = {"axis": "dim", "keepdims": "keepdim", "input": "x", "other": "y", "size": "shape"}
 
 registry: dict[str, Op] = {}
 
@@ -177,6 +177,11 @@ class Op:
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Split a call into the inputs and the named parameters."""
         if self.variadic:
+            if not args and self.inputs[0] in kwargs:
+                kwargs = dict(kwargs)
+                args = (kwargs.pop(self.inputs[0]),)
+            if not args or not isinstance(args[0], (tuple, list)):
+                raise TypeError(f"{self.name}: argument {self.inputs[0]!r} must be a tuple or list of tensors")
             inputs: Sequence[Any] = tuple(args[0])
             rest = args[1:]
         else:
@@ -220,6 +225,8 @@ class Op:
         for x in inputs:
             if hasattr(x, "__apply_op__"):
                 return x.__apply_op__(self, inputs, params)
+        if self.types != "any" and any(type(x) is float or type(x) is int for x in inputs):
+            inputs = _with_arrays(inputs)
         out = self.forward(*inputs, **params)
         return out[0] if self.extra_outputs else out
 
@@ -244,7 +251,8 @@ def op(
     symbol, formula, gradients: what pictures and documentation print; `{x}` stands for an input, `{grad}` for dL/dout.
     precedence: of the formula's outermost operator (1 sum, 2 product, 3 power, 4 name or call), for parentheses.
     elementwise: broadcasts over its inputs; the property test draws broadcastable shapes for it.
-    types: "numeric" promotes the inputs to one dtype, "float" also makes integers floating, "same" demands one dtype,
+    types: "numeric" promotes the inputs to one dtype, "number" the same but takes no booleans, "float" also makes
+        integers floating, "floating" takes only floating point, "same" demands one dtype, "first" casts to the first's,
         "any" leaves them.
     domain: per input, the interval or intervals that the property test draws from (default (-3, 3)).
     caches: names of smooth intermediates that forward returns after its result, for rules on arrays; when a graph is
@@ -280,6 +288,13 @@ def op(
 def differentiable_ops() -> Iterator[Op]:
     """Every registered op that has a backward rule, in order of definition."""
     return (made for made in registry.values() if made.rules)
+
+
+def _with_arrays(inputs: Sequence[Any]) -> list[Any]:
+    """The inputs of a call on arrays with numbers as 0-d arrays of the dtype of the others: kernels take arrays."""
+    kinds = [x.dtype for x in inputs if is_array(x)]
+    dtype = next((d for d in kinds if d.kind == "f"), kinds[0] if kinds else np.dtype(np.float64))
+    return [np.asarray(x, dtype) if isinstance(x, (int, float)) else x for x in inputs]
 
 
 def is_array(x: Any) -> bool:

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu.errors import ShapeError
 
 Ints = Sequence[int]
@@ -87,6 +89,14 @@ def broadcast_error(name: str, shapes: Sequence[Ints]) -> ShapeError:
                 f"sizes must be equal or 1. Check for a missing unsqueeze, transpose or reshape"
             )
     return ShapeError(f"{name}: shapes {listed} do not fit together")
+
+
+def broadcast_shape(name: str, *shapes: Ints) -> Shape:
+    """The shape that all broadcast to.  Raises ShapeError naming the dim that clashes."""
+    try:
+        return np.broadcast_shapes(*(tuple(s) for s in shapes))
+    except ValueError:
+        raise broadcast_error(name, shapes) from None
 
 
 def permutation(name: str, dims: Ints, ndim: int) -> Shape:

@@ -16,6 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from ..backend import chosen_threads
 from ..quiet import Array
 
 runtime: Any = numba
@@ -171,6 +172,13 @@ def _tbb_is_there() -> bool:
     return True
 
 
+def use_threads(n: int) -> None:
+    """Let kernels launched from this Python thread use n threads, at most as many as Numba has."""
+    runtime.set_num_threads(min(n, config.NUMBA_NUM_THREADS))
+
+
 _turn = _Turn()
 _first_launch = threading.Lock()
 _start_threads()
+if chosen_threads() is not None:
+    use_threads(chosen_threads() or 1)

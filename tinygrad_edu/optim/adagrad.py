@@ -1,0 +1,65 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.ops.registry import Array
+from tinygrad_edu.optim.optimizer import Group, Optimizer, Params, count_step, zeros_state
+from tinygrad_edu.tensor import Tensor
+
+
+class Adagrad(Optimizer):
+    """Steps divided by the size of all gradients so far (Duchi, Hazan and Singer, 2011).
+
+    g = grad + weight_decay · p        s ← s + g²
+    p ← p − lr / (1 + (t − 1) lr_decay) · g / (√s + eps)
+    maximize: the negative of the gradient is used.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, group: Group) -> None:
+        super()._check(group)
+        for name, words in (
+            ("lr_decay", "lr_decay"),
+            ("initial_accumulator_value", "initial_accumulator_value"),
+            ("eps", "epsilon"),
+        ):
+            if not group[name] >= 0.0:
+                raise ValueError(f"Invalid {words} value: {group[name]}; it must be >= 0")
+
+    def _update(self, p: Tensor, grad: Array, state: dict[str, Any], group: Group) -> None:
+        step = count_step(state)
+        if "sum" not in state:
+            state["sum"] = zeros_state(p, group["initial_accumulator_value"])
+        total = state["sum"].array
+        g = -grad if group["maximize"] else grad
+        if group["weight_decay"]:
+            g = g + float(group["weight_decay"]) * p.array
+        lr = float(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
+        total += g * g
+        # 0/0 where no gradient has come yet and eps is 0 is NaN, as in PyTorch
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p.array -= lr * g / (np.sqrt(total) + group["eps"])
