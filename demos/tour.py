@@ -28,7 +28,8 @@ def draw_network(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, o
         images.name = "images"
         loss = F.cross_entropy(model(images), labels)
         loss.backward()
-    drawing = visualize.graph(loss, params=dict(model.named_parameters()), title="A CNN with BatchNorm, one training step")
+    names = dict(model.named_parameters())
+    drawing = visualize.graph(loss, params=names, title="A CNN with BatchNorm, one training step")
     return [drawing.render(out / "network.png"), drawing.render(out / "network.svg")]
 
 

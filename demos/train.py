@@ -104,7 +104,8 @@ def output_folder(path: str | Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise SystemExit(f"cannot write to the output folder {folder}: {error.strerror}; choose another with --out")
+        reason = error.strerror or str(error)
+        raise SystemExit(f"cannot write to the output folder {folder}: {reason}; choose another with --out") from None
     return folder
 
 
@@ -125,11 +126,11 @@ def main(arguments: list[str] | None = None) -> dict[str, list[float]]:
     try:
         train_set, test_set, _ = load(options.dataset, options.root, options.download)
     except DataError as error:
-        raise SystemExit(str(error))
+        raise SystemExit(str(error)) from None
     channels, size = train_set.tensors[0].shape[1:3]
     model = CNN(channels, size)
     parameters = sum(p.numel() for p in model.parameters())
-    print(f"{options.dataset}: {len(train_set):,} training and {len(test_set):,} test images; {parameters:,} parameters")
+    print(f"{options.dataset}: {len(train_set):,} training, {len(test_set):,} test images; {parameters:,} parameters")
     started = time.perf_counter()
     history = train(model, train_set, test_set, options.epochs, options.batch_size, options.lr)
     seconds = time.perf_counter() - started

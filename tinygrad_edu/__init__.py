@@ -1,11 +1,13 @@
 """tinygrad_edu: the autograd engine that people learn deep learning with.
 
-import tinygrad_edu as torch
+In PyTorch's names:
 
-x = torch.tensor([1.0, 2.0], requires_grad=True)
-y = (x * x).sum()
-y.backward()
-x.grad                      # tensor([2., 4.])
+    import tinygrad_edu as torch
+
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    x.grad                      # tensor([2., 4.])
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from __future__ import annotations
 from math import e, inf, nan, pi
 from typing import Any
 
-from tinygrad_edu import methods as _methods  # binds operators and methods to Tensor, before anything uses one
-from tinygrad_edu import autograd, nn, optim, ops, utils
+from tinygrad_edu import autograd, nn, ops, optim, utils
+from tinygrad_edu import methods as _methods  # noqa: F401  binds operators and methods to Tensor, before anything uses one
 from tinygrad_edu.autograd.modes import (
     enable_grad,
     inference_mode,
@@ -50,19 +52,25 @@ from tinygrad_edu.creation import (
 from tinygrad_edu.device import cuda, device
 from tinygrad_edu.dtypes import (
     bool_ as bool,
+)
+from tinygrad_edu.dtypes import (
     double,
     dtype,
     float32,
-    float32 as float,
     float64,
     get_default_dtype,
     int32,
-    int32 as int,
     int64,
     long,
     promote_types,
     set_default_dtype,
     uint8,
+)
+from tinygrad_edu.dtypes import (
+    float32 as float,
+)
+from tinygrad_edu.dtypes import (
+    int32 as int,
 )
 from tinygrad_edu.functions.comparison import (
     allclose,
@@ -139,7 +147,6 @@ from tinygrad_edu.ops.arithmetic import floor_divide, maximum, minimum, remainde
 from tinygrad_edu.ops.basic import clone, neg, where
 from tinygrad_edu.ops.movement import (
     cat,
-    cat as concat,
     diagonal,
     flip,
     permute,
@@ -150,6 +157,9 @@ from tinygrad_edu.ops.movement import (
     tril,
     triu,
     unsqueeze,
+)
+from tinygrad_edu.ops.movement import (
+    cat as concat,
 )
 from tinygrad_edu.ops.pointwise import (
     abs,
@@ -185,6 +195,204 @@ from tinygrad_edu.printing import printoptions, set_printoptions
 from tinygrad_edu.random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
 from tinygrad_edu.tensor import Size, Tensor
 from tinygrad_edu.version import __version__
+
+__all__ = [
+    "Generator",
+    "Size",
+    "Tensor",
+    "__version__",
+    "abs",
+    "acos",
+    "add",
+    "all",
+    "allclose",
+    "amax",
+    "amin",
+    "any",
+    "arange",
+    "argmax",
+    "argmin",
+    "argsort",
+    "as_tensor",
+    "asin",
+    "atan",
+    "autograd",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "bmm",
+    "bool",
+    "broadcast_to",
+    "cat",
+    "ceil",
+    "chunk",
+    "clamp",
+    "clip",
+    "clone",
+    "concat",
+    "cos",
+    "cosh",
+    "count_nonzero",
+    "cuda",
+    "cumsum",
+    "device",
+    "diag",
+    "diagonal",
+    "div",
+    "divide",
+    "dot",
+    "double",
+    "dtype",
+    "e",
+    "einsum",
+    "empty",
+    "empty_like",
+    "enable_grad",
+    "eq",
+    "equal",
+    "erf",
+    "exp",
+    "expm1",
+    "eye",
+    "flatten",
+    "flip",
+    "float",
+    "float32",
+    "float64",
+    "floor",
+    "floor_divide",
+    "from_numpy",
+    "full",
+    "full_like",
+    "gather",
+    "ge",
+    "get_default_dtype",
+    "get_num_threads",
+    "get_rng_state",
+    "gt",
+    "index_select",
+    "inf",
+    "inference_mode",
+    "initial_seed",
+    "int",
+    "int32",
+    "int64",
+    "is_floating_point",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "is_tensor",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "lerp",
+    "linspace",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "long",
+    "lt",
+    "manual_seed",
+    "masked_fill",
+    "masked_select",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "mm",
+    "movedim",
+    "mul",
+    "multinomial",
+    "multiply",
+    "mv",
+    "nan",
+    "ne",
+    "neg",
+    "nn",
+    "no_grad",
+    "norm",
+    "normal",
+    "ones",
+    "ones_like",
+    "ops",
+    "optim",
+    "outer",
+    "permute",
+    "pi",
+    "pow",
+    "printoptions",
+    "prod",
+    "promote_types",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "ravel",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "reshape",
+    "roll",
+    "round",
+    "rsqrt",
+    "scatter",
+    "scatter_add",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "set_num_threads",
+    "set_printoptions",
+    "set_rng_state",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softmax",
+    "sort",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "sub",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "t",
+    "take_along_dim",
+    "tan",
+    "tanh",
+    "tensor",
+    "tile",
+    "topk",
+    "trace",
+    "transpose",
+    "tril",
+    "triu",
+    "uint8",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+    "utils",
+    "var",
+    "var_mean",
+    "where",
+    "zeros",
+    "zeros_like",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu import dtypes
 from tinygrad_edu.device import check_device
 from tinygrad_edu.errors import DTypeError
-from tinygrad_edu.functions.common import sizes
+from tinygrad_edu.functions.common import check_tensor, sizes
 from tinygrad_edu.ops.registry import Array
 from tinygrad_edu.random import Generator, default_generator
 from tinygrad_edu.recording import wrap
@@ -45,7 +45,8 @@ def _array(data: Any, dtype: Any) -> Array:
         return array.astype(dtypes.of(dtype).dtype)
     if not typed:
         if array.dtype.kind == "f" and not _has_typed_floats(data):
-            return array.astype(dtypes.get_default_dtype().dtype)
+            with np.errstate(over="ignore"):
+                return array.astype(dtypes.get_default_dtype().dtype)
         if array.size == 0 and array.dtype.kind == "f":
             return array.astype(dtypes.get_default_dtype().dtype)
     if array.dtype.kind == "i" and array.dtype.itemsize < 4:
@@ -176,6 +177,7 @@ def linspace(
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n x m matrix of zeros."""
     check_device(device)
+    _size((n, n if m is None else m))
     chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
     return wrap(np.eye(n, m, dtype=chosen.dtype)).requires_grad_(requires_grad)
 
@@ -205,6 +207,8 @@ def randn(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Draws from the standard normal distribution."""
+    if dtype is not None and not dtypes.of(dtype).is_floating_point:
+        raise DTypeError(f"randn: needs a floating-point dtype, got {dtype!r}; use randint")
     values = (generator or default_generator).numpy.standard_normal(sizes(_size(size)))
     return _drawn(values, dtype, device, requires_grad)
 
@@ -242,6 +246,7 @@ def randint(
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The integers 0 to n − 1 in random order, int64."""
+    _size((n,))
     return _drawn(
         (generator or default_generator).numpy.permutation(n), dtypes.int64 if dtype is None else dtype, device, False
     )
@@ -250,7 +255,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
-    """Places drawn with probability proportional to each row's weights: (k,) -> (num_samples,), (n, k) -> (n, num_samples)."""
+    """Places drawn in proportion to each row's weights: (k,) -> (num_samples,), (n, k) -> (n, num_samples)."""
     weights = np.atleast_2d(input.detach().array).astype(np.float64)
     if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
         raise RuntimeError("multinomial: weights must be finite, >= 0, and sum to more than 0 in each row")
@@ -265,7 +270,8 @@ def multinomial(
 
 
 def _like(x: Tensor, dtype: Any) -> tuple[tuple[int, ...], dtypes.dtype]:
-    return x.array.shape, x.dtype if dtype is None else dtypes.of(dtype)
+    array = check_tensor("like", x).array
+    return array.shape, dtypes.of_array(array) if dtype is None else dtypes.of(dtype)
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 class device:
     """`device("cpu")`; any other device is an error that says so."""
 
-    __slots__ = ("type", "index")
+    __slots__ = ("index", "type")
 
     def __init__(self, type: Any, index: int | None = None) -> None:
         kind, _, place = str(type).partition(":")

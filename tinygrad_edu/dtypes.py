@@ -13,7 +13,7 @@ from tinygrad_edu.ops.registry import Array
 class dtype:
     """An element type, `tinygrad_edu.float32` and so on; usable wherever NumPy takes a dtype."""
 
-    __slots__ = ("name", "dtype", "is_floating_point", "itemsize", "rank")
+    __slots__ = ("dtype", "is_floating_point", "itemsize", "name", "rank")
 
     is_complex = False
 

@@ -1,4 +1,4 @@
-"""Binds operators and methods to Tensor: from the op registry, so that a new op is one definition, and from functions."""
+"""Binds operators and methods to Tensor: from the op registry, so that a new op is one definition, and functions."""
 
 from __future__ import annotations
 
@@ -161,7 +161,10 @@ def _bind_operators() -> None:
         setattr(Tensor, name, function)
 
 
-REDUCTIONS = "sum mean prod cumsum max min argmax argmin var std norm logsumexp softmax log_softmax all any count_nonzero sort argsort topk"
+REDUCTIONS = (
+    "sum mean prod cumsum max min argmax argmin var std norm logsumexp softmax log_softmax all any count_nonzero sort "
+    "argsort topk"
+)
 SHAPING = (
     "view view_as reshape_as flatten ravel unflatten swapaxes movedim t expand_as broadcast_to repeat tile split chunk "
     "unbind index_select gather scatter scatter_add scatter_ scatter_add_ take_along_dim masked_fill masked_fill_ "
@@ -171,7 +174,10 @@ COMPARISON = (
     "eq ne lt le gt ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not "
     "isnan isinf isfinite isclose allclose equal"
 )
-POINTWISE = "pow pow_ clamp clamp_ clip lerp fill_ zero_ copy_ normal_ uniform_ add sub div add_ sub_ div_ mul multiply divide subtract"
+POINTWISE = (
+    "pow pow_ clamp clamp_ clip lerp fill_ zero_ copy_ normal_ uniform_ add sub div add_ sub_ div_ mul multiply divide "
+    "subtract"
+)
 
 
 def _bind_functions() -> None:

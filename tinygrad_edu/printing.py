@@ -90,7 +90,8 @@ class _Format:
             self.whole = True
         if _options.sci_mode is not None:
             self.scientific = _options.sci_mode
-        self.width = max((len(self.bare(v)) for v in values.ravel().tolist()), default=1)
+        # as in PyTorch, zeros, nan and inf do not widen the columns
+        self.width = max((len(self.bare(v)) for v in finite.ravel().tolist()), default=1)
 
     def bare(self, value: Any) -> str:
         if not self.floating:
@@ -159,4 +160,11 @@ def represent(tensor: Tensor) -> str:
         suffixes.append(f"grad_fn=<{op.title if op is not None else ''}Backward0>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
-    return f"tensor({', '.join([text(array), *suffixes])})"
+    out = "tensor(" + text(array)
+    length = len(out) - out.rfind("\n") + 1
+    for suffix in suffixes:
+        if length + len(suffix) + 2 > _options.linewidth:
+            out, length = f"{out},\n{' ' * len('tensor(')}{suffix}", len("tensor(") + len(suffix)
+        else:
+            out, length = f"{out}, {suffix}", length + len(suffix) + 2
+    return out + ")"

@@ -56,7 +56,7 @@ def lift(value: Any, node: Any) -> Any:
 class View:
     """How a tensor that shares memory came from its base."""
 
-    __slots__ = ("base", "steps", "seen")
+    __slots__ = ("base", "seen", "steps")
 
     def __init__(self, base: Tensor, steps: tuple[tuple[Op, dict[str, Any]], ...] | None, seen: Any) -> None:
         self.base = base
@@ -237,9 +237,12 @@ def _target(op: Op, operands: Sequence[Any]) -> dtypes.dtype:
             f"{op.name}: could not infer output dtype. Input dtype must be floating point, got {target!r}; "
             f"convert with .float() first"
         )
-    elif op.types == "number" and dtypes.bool_ in (target, *(dtypes.result_type(x) for x in operands if op.name == "sub")):
+    elif op.types == "number" and dtypes.bool_ in (
+        target,
+        *(dtypes.result_type(x) for x in operands if op.name == "sub"),
+    ):
         raise DTypeError(
-            f"{op.name}: is not supported for bool tensors; use ~ or logical_not() to invert a mask, ^ for exclusive or, "
+            f"{op.name}: is not supported for bool tensors; use ~ or logical_not() to invert a mask, ^ for xor, "
             f"or convert with .int() or .float()"
         )
     elif op.types == "float" and not target.is_floating_point:
@@ -287,6 +290,7 @@ def inplace(tensor: Tensor, op: Op, others: Sequence[Any], params: dict[str, Any
     """
     check_writable(tensor, op.name)
     result = apply(op, (tensor, *others), params)
+    _keep_overwritten(result.node, tensor.array)
     if result.array.shape != tensor.array.shape:
         raise ShapeError(
             f"{op.name}_: output with shape {tensor.array.shape} doesn't match the broadcast shape "
@@ -305,12 +309,24 @@ def inplace(tensor: Tensor, op: Op, others: Sequence[Any], params: dict[str, Any
     return tensor
 
 
+def _keep_overwritten(node: Node | None, array: Array) -> None:
+    """Copy the inputs that `node` saved from memory that is about to be overwritten with its result."""
+    if node is None or node.plan is None:
+        return
+    for place, (kind, _) in enumerate(node.plan.saves):
+        value = node.saved[place]
+        if kind == INPUT and isinstance(value, np.ndarray) and owner(value) is owner(array):
+            node.saved[place] = value.copy()
+
+
 def inplace_write(
     tensor: Tensor, op: Op, value: Any, params: dict[str, Any], store: Callable[[Array, Any], None]
 ) -> None:
     """Record `op` (tensor, value) but write with `store`, which touches only a part of the memory."""
     check_writable(tensor, op.name)
     value = value if isinstance(value, _tensor_class) else wrap(np.asarray(value))
+    if tensor.array.dtype.kind != "f":
+        value = wrap(value.array)  # no gradient flows through integers
     if value.array.dtype != tensor.array.dtype:
         value = apply(ops.basic.cast, (value,), {"dtype": tensor.array.dtype, "source": value.array.dtype})
     nodes = [live_node(tensor), live_node(value)]

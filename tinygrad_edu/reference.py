@@ -24,7 +24,9 @@ def entry(op: Op) -> str:
 
 def page() -> str:
     """The whole reference."""
-    head = "# Every op of tinygrad_edu\n\nMade from the op registry by `make docs`; `dL/dout` is the incoming gradient.\n"
+    head = (
+        "# Every op of tinygrad_edu\n\nMade from the op registry by `make docs`; `dL/dout` is the incoming gradient.\n"
+    )
     return "\n".join([head, *(entry(registry[name]) for name in sorted(registry))])
 
 

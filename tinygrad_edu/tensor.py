@@ -10,6 +10,7 @@ A tensor requires grad exactly when it has a node.  Operators and methods are bo
 from __future__ import annotations
 
 import copy
+import numbers
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class Tensor:
     `tinygrad_edu.tensor` is the usual way to make one.
     """
 
-    __slots__ = ("array", "grad", "node", "view_of", "__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "array", "grad", "node", "view_of")
 
     # NumPy's operators leave mixed expressions (array + tensor) to us.
     __array_priority__ = 1000
@@ -333,7 +334,7 @@ class Tensor:
 
     @property
     def data(self) -> Tensor:
-        """A tensor that shares this memory and has no history; changes through it are not tracked as errors."""
+        """A tensor that shares this memory and has no history; a saved value changed through it is still an error."""
         return wrap(self.array)
 
     @data.setter
@@ -382,10 +383,18 @@ class Tensor:
         return bool(self.array.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only("int"))
+
+    def _only(self, name: str) -> Any:
+        if self.array.size != 1:
+            raise ValueError(
+                f"{name}: only one element tensors can be converted to Python scalars, not one of shape "
+                f"{self.array.shape}; reduce or index it first, or use tolist()"
+            )
+        return self.array.item()
 
     def __index__(self) -> int:
         if self.array.dtype.kind not in "iu" or self.array.size != 1:
@@ -403,8 +412,10 @@ class Tensor:
         return (self[i] for i in range(self.array.shape[0]))
 
     def __contains__(self, value: Any) -> bool:
+        if not isinstance(value, (Tensor, numbers.Number, np.bool_)):
+            raise RuntimeError(f"in: only a Tensor or a number can be looked for, got {type(value).__name__}")
         other = value.array if isinstance(value, Tensor) else value
-        return bool((self.array == other).any())
+        return bool(np.any(self.array == other))
 
     def __hash__(self) -> int:
         return id(self)
@@ -415,9 +426,14 @@ class Tensor:
         return represent(self)
 
     def __format__(self, spec: str) -> str:
-        if self.array.ndim == 0 and spec:
+        if self.array.ndim == 0:
             return format(self.array.item(), spec)
-        return repr(self) if not spec else object.__format__(self, spec)
+        if spec:
+            raise TypeError(
+                f"format: {spec!r} formats one number, but the tensor has shape {self.array.shape}; "
+                f"use item() or tolist()"
+            )
+        return repr(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:

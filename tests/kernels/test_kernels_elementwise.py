@@ -245,3 +245,13 @@ def test_a_scalar_call_costs_little_more_than_numpy():
     ours = min(timeit.repeat(lambda: kernels.exp(x), number=2000, repeat=9)) / 2000
     theirs = min(timeit.repeat(lambda: np.exp(x), number=2000, repeat=9)) / 2000
     assert ours < theirs + 2e-6  # 0.25 us in truth; the room is for a busy machine
+
+
+@given(hnp.arrays(np.float64, st.integers(0, 40), elements=st.floats()))
+@settings(deadline=None)
+def test_relu_gate_passes_where_relu_did(y):
+    x = np.arange(1.0, y.size + 1.0)
+    expected = np.array([0.0 if b <= 0 else a for a, b in zip(x, y, strict=True)])
+    for out in on_both(kernels.relu_gate, x, y):
+        check_result(out, np.float64, x, y)
+        np.testing.assert_array_equal(out, expected)

@@ -1,4 +1,4 @@
-"""Every layer against PyTorch's, weights copied: output, gradients, state, repr; and initial weights in their bounds."""
+"""Every layer against PyTorch's, weights copied: output, gradients, state, repr; and the initial weights."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ from tinygrad_edu.autograd.modes import (
 _ABOVE = {
     "grad": "functional",
     "backward": "functional",
-    "Graph": "graph",
-    "Vertex": "graph",
-    "Edge": "graph",
+    "Graph": "records",
+    "Vertex": "records",
+    "Edge": "records",
     "graph_of": "graph",
 }
 

@@ -190,7 +190,7 @@ def check_versions(node: Node) -> None:
     plan = node.plan
     assert plan is not None
     for (kind, key), value in zip(plan.saves, node.saved, strict=True):
-        if kind == INPUT or kind == OUT:
+        if kind in (INPUT, OUT):
             values = (value,)
         elif kind == INPUTS:
             values = value

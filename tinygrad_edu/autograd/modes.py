@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Scope:
     """One call of a module or of a composite function: the box that pictures draw around its ops."""
 
-    __slots__ = ("name", "kind", "detail", "parent", "is_loss", "parameters")
+    __slots__ = ("detail", "is_loss", "kind", "name", "parameters", "parent")
 
     def __init__(self, name: str, kind: str, detail: str, parent: Scope | None, is_loss: bool, parameters: int) -> None:
         self.name, self.kind, self.detail = name, kind, detail
@@ -162,9 +162,7 @@ def keep_values(enabled: bool = True) -> Iterator[None]:
 class scope:
     """Draw one box named `name` around the ops recorded inside; it may be entered several times."""
 
-    def __init__(
-        self, name: str, kind: str = "", detail: str = "", is_loss: bool = False, parameters: int = 0
-    ) -> None:
+    def __init__(self, name: str, kind: str = "", detail: str = "", is_loss: bool = False, parameters: int = 0) -> None:
         self._box = Scope(name, kind or name, detail or kind or name, mode.scope, is_loss, parameters)
         self._before: list[Scope | None] = []
 

@@ -30,18 +30,18 @@ class Node:
     """One recorded operation."""
 
     __slots__ = (
-        "op",
-        "plan",
-        "inputs",
-        "saved",
-        "params",
-        "position",
-        "shape",
-        "out",
-        "scope",
-        "grad",
         "__dict__",
         "__weakref__",
+        "grad",
+        "inputs",
+        "op",
+        "out",
+        "params",
+        "plan",
+        "position",
+        "saved",
+        "scope",
+        "shape",
     )
 
     # Rare, so kept in the instance dictionary only when set.
@@ -107,7 +107,7 @@ class Leaf(Node):
 class Constant:
     """A tensor that entered a recorded operation without requiring grad: drawn, never walked."""
 
-    __slots__ = ("out", "shape", "dtype", "name", "origin", "position")
+    __slots__ = ("dtype", "name", "origin", "out", "position", "shape")
 
     def __init__(self, array: Array, name: str, origin: Node | None, keep: bool) -> None:
         self.out: Any = array if keep or array.size <= KEEP else weakref.ref(array)

@@ -69,7 +69,9 @@ def bitwise_not(x: Tensor) -> Tensor:
     """~x: logical for booleans, bit by bit for integers."""
     array = check_tensor("bitwise_not", x).array
     if array.dtype.kind == "f":
-        raise TypeError(f"bitwise_not: ~ needs a boolean or integer tensor, got {x.dtype!r}; use logical_not(), or compare")
+        raise TypeError(
+            f"bitwise_not: ~ needs a boolean or integer tensor, got {x.dtype!r}; use logical_not(), or compare"
+        )
     return plain(np.invert(array))
 
 

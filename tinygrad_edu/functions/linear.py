@@ -22,7 +22,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         return _product(x, y)
     if x.array.ndim == 0 or y.array.ndim == 0:
         raise ShapeError(
-            f"matmul: both arguments need to be at least 1-D, got {x.array.shape} and {y.array.shape}; use * for scalars"
+            f"matmul: both arguments need to be at least 1-D, got {x.array.shape} and {y.array.shape}; "
+            f"use * for scalars"
         )
     if x.array.shape[-1] != y.array.shape[-2 if y.array.ndim > 1 else 0]:
         raise ShapeError(

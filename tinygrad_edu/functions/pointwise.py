@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ def _widened(x: Tensor, *numbers: Any) -> Tensor:
     """x in the dtype of an operation with these numbers: integers become floating beside a float."""
     if x.is_floating_point():
         return x
-    return x.to(dtypes.result_type(x.array, *(n for n in numbers if n is not None)))  # type: ignore[no-any-return]
+    return x.to(dtypes.result_type(x.array, *(n for n in numbers if n is not None)))
 
 
 def pow(x: Any, exponent: Any) -> Any:
@@ -159,6 +158,8 @@ def copy_(x: Tensor, source: Any) -> Tensor:
 
 def _drawn(x: Tensor, name: str, values: Any) -> Tensor:
     check_writable(x, name)
+    if not x.is_floating_point():
+        raise DTypeError(f"{name}_: needs a floating-point tensor, got {x.dtype!r}; use randint for integers")
     np.copyto(x.array, values, casting="unsafe")
     node = None
     if mode.grad and x.requires_grad:

@@ -66,7 +66,7 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None)
 
 @numpy_names
 def min(x: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """min(x): the smallest entry.  min(x, dim): values and indices along dim.  min(x, y): the smaller, entry by entry."""
+    """min(x): the smallest entry.  min(x, dim): values and indices along dim.  min(x, y): the smaller of each pair."""
     if isinstance(dim, (Tensor, np.ndarray)) or other is not None:
         return ops.arithmetic.minimum(x, dim if other is None else other)
     if dim is None:
@@ -139,7 +139,7 @@ def _root(x: Tensor, p: float) -> Tensor:
     zero = x == 0
     safe = ops.basic.where(zero, 1.0, x) if zero.array.any() else x
     root = ops.pointwise.sqrt(safe) if p == 2 else safe ** (1.0 / p)
-    return root if safe is x else ops.basic.where(zero, 0.0, root)  # type: ignore[no-any-return]
+    return root if safe is x else ops.basic.where(zero, 0.0, root)
 
 
 @numpy_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
             raise RuntimeError(f"split: sizes {parts} must add up to {n}, the size of dim {dim} of {x.array.shape}")
     ends = np.cumsum([0, *parts])
     before = (slice(None),) * axis
-    return tuple(getitem(x, (*before, slice(int(a), int(b)))) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    return tuple(getitem(x, (*before, slice(int(a), int(b)))) for a, b in pairwise(ends))
 
 
 @numpy_names
@@ -198,7 +199,9 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     if index.array.ndim > 1:
         raise IndexError(f"index_select: index is supposed to be a vector, got {index.array.shape}")
     if index.array.dtype.kind not in "iu":
-        raise DTypeError(f"index_select: index must be an int or long tensor, got {index.dtype!r}; use x[mask] for a mask")
+        raise DTypeError(
+            f"index_select: index must be an int or long tensor, got {index.dtype!r}; use x[mask] for a mask"
+        )
     if index.array.size and index.array.min() < 0:
         raise LabelError(f"index_select: index {index.array.min()} is out of range; places count from 0")
     return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
@@ -260,7 +263,8 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy of x with `value`, a number or 0-d tensor, where the mask, broadcast to x, is True."""
     if isinstance(value, Tensor) and value.array.ndim:
         raise ShapeError(
-            f"masked_fill: only supports a 0-dimensional value tensor, got {value.array.shape}; use where(mask, value, x)"
+            f"masked_fill: only supports a 0-dimensional value tensor, got {value.array.shape}; "
+            f"use where(mask, value, x)"
         )
     return ops.basic.where(_mask("masked_fill", mask), _source(x, value), x)
 
@@ -323,5 +327,6 @@ def to(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return ops.basic.clone(x) if copy else x
     new = dtypes.of(target)
     if not new.is_floating_point:
-        return plain(x.array.astype(new.dtype))
+        with np.errstate(all="ignore"):
+            return plain(x.array.astype(new.dtype))
     return ops.basic.cast(x, dtype=new.dtype, source=x.array.dtype)

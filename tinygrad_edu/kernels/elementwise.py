@@ -88,6 +88,8 @@ div = _binary(reference.div, "div", ADD_MINIMUM)
 maximum = _binary(reference.maximum, "maximum", ADD_MINIMUM)
 minimum = _binary(reference.minimum, "minimum", ADD_MINIMUM)
 
+relu_gate = _binary(reference.relu_gate, "relu_gate", WHERE_MINIMUM)
+
 _where_gate = Gate(WHERE_MINIMUM)
 
 
@@ -126,6 +128,7 @@ __all__ = [
     "pow",
     "reciprocal",
     "relu",
+    "relu_gate",
     "remainder",
     "round",
     "rsqrt",

@@ -77,7 +77,8 @@ class _Row(Module):
     def extend(self, modules: Iterable[Module]) -> Any:
         """Add modules at the end and return self."""
         if not isinstance(modules, Iterable):
-            raise TypeError(f"{self._get_name()}.extend should be called with an iterable, got {type(modules).__name__}")
+            given = type(modules).__name__
+            raise TypeError(f"{self._get_name()}.extend should be called with an iterable, but got {given}")
         for module in list(modules):
             self.append(module)
         return self
@@ -143,7 +144,8 @@ class ModuleList(_Row):
         for end in range(1, len(texts) + 1):
             if end == len(texts) or texts[end] != texts[start]:
                 run = end - start
-                lines.append(f"({start}): {texts[start]}" if run == 1 else f"({start}-{end - 1}): {run} x {texts[start]}")
+                label = f"({start})" if run == 1 else f"({start}-{end - 1})"
+                lines.append(f"{label}: {texts[start]}" if run == 1 else f"{label}: {run} x {texts[start]}")
                 start = end
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)" if lines else f"{self._get_name()}()"
 

@@ -24,7 +24,7 @@ class Contents:
     ) -> Iterator[tuple[str, Module]]:
         """Every module below and this one, with dotted names; a shared one once."""
         seen = set() if memo is None else memo
-        waiting: list[tuple[str, Module]] = [(prefix, self)]
+        waiting: list[tuple[str, Any]] = [(prefix, self)]
         while waiting:
             path, module = waiting.pop()
             if remove_duplicate:
@@ -55,7 +55,9 @@ class Contents:
         self, members: Callable[[Module], Any], prefix: str, recurse: bool, remove_duplicate: bool
     ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        owners = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        owners: Any = [(prefix, self)]
+        if recurse:
+            owners = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for path, module in owners:
             for name, tensor in members(module):
                 if tensor is None or (remove_duplicate and id(tensor) in seen):
@@ -90,7 +92,7 @@ class Contents:
             if name not in module._modules and not hasattr(module, name):
                 raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
             module = getattr(module, name)
-            if not isinstance(module, Module):
+            if not isinstance(module, Contents):
                 raise AttributeError(f"`{name}` is not an nn.Module")
         return module
 

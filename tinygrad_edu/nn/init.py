@@ -1,6 +1,6 @@
 """Initialisation of weights, in place; the formulas are PyTorch's.
 
-    fan_in = inputs of one output unit, in · kh · kw        fan_out = outputs that one input unit feeds, out · kh · kw
+fan_in = inputs of one output unit, in · kh · kw        fan_out = outputs that one input unit feeds, out · kh · kw
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tinygrad_edu.ops.registry import Array
 from tinygrad_edu.random import Generator, default_generator
 from tinygrad_edu.tensor import Tensor
 
-_LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "sigmoid")
+_LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "sigmoid")
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
@@ -89,9 +89,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """fan_in and fan_out of a weight (out, in, ...)."""
     shape = tensor.array.shape
     if len(shape) < 2:
-        raise ValueError(
-            f"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got {shape}"
-        )
+        raise ValueError(f"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got {shape}")
     window = math.prod(shape[2:])
     return shape[1] * window, shape[0] * window
 

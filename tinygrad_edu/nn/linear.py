@@ -124,7 +124,7 @@ class Flatten(Module):
             raise IndexError(
                 f"Flatten: Dimension out of range (expected to be in range of [-1, 0], but got {self.start_dim})"
             )
-        return input.flatten(self.start_dim, self.end_dim)  # type: ignore[no-any-return]
+        return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         """The dims, as PyTorch prints them."""
@@ -144,7 +144,7 @@ class Unflatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The input with one dim split."""
-        return input.unflatten(self.dim, self.unflattened_size)  # type: ignore[no-any-return]
+        return input.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         """The dim and its new sizes, as PyTorch prints them."""
@@ -181,7 +181,8 @@ class Embedding(Module):
         """A table made of given vectors (k, d), not learned if `freeze`."""
         if embeddings.ndim != 2:
             raise ValueError(f"Embeddings parameter is expected to be 2-dimensional, got {tuple(embeddings.shape)}")
-        made = cls(*embeddings.array.shape, padding_idx=padding_idx, dtype=embeddings.dtype)
+        count, size = embeddings.array.shape
+        made = cls(count, size, padding_idx, dtype=embeddings.dtype)
         made.weight = Parameter(embeddings, requires_grad=not freeze)
         return made
 

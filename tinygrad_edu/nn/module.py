@@ -64,7 +64,8 @@ class Module(Contents):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before = mode.scope
         if mode.grad and self._draws_box:
-            mode.scope = Scope(*self.__dict__.get("_picture") or self._make_picture(), before, False, self._size())
+            name, kind, detail = self.__dict__.get("_picture") or self._make_picture()
+            mode.scope = Scope(name, kind, detail, before, False, self._size())
         try:
             if self._forward_hooks or self._forward_pre_hooks:
                 args, kwargs = run_pre_hooks(self, self._forward_pre_hooks, args, kwargs)
@@ -202,7 +203,7 @@ class Module(Contents):
                 return found[name]
         if name in ("_parameters", "_modules", "_forward_hooks"):
             raise AttributeError(
-                f"'{type(self).__name__}' object has no attribute '{name}': its __init__ did not call super().__init__()"
+                f"'{type(self).__name__}' object has no attribute '{name}': call super().__init__() in its __init__"
             )
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
@@ -295,7 +296,7 @@ class Module(Contents):
     # -- state and hooks ----------------------------------------------------------------------------------------------
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
-        """Parameters and persistent buffers by dotted name, sharing memory with the model (not with keep_vars' graph)."""
+        """Parameters and persistent buffers by dotted name; they share memory with the model."""
         out: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
         state.save(self, out, prefix, keep_vars)
         return out

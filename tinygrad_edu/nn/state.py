@@ -28,12 +28,10 @@ class IncompatibleKeys(NamedTuple):
             return "<All keys matched successfully>"
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
-    __str__ = __repr__
-
 
 def own_state(module: Module) -> dict[str, Tensor]:
     """The parameters and persistent buffers that belong to the module itself, by their own names."""
-    state = {name: p for name, p in module._parameters.items() if p is not None}
+    state: dict[str, Tensor] = {name: p for name, p in module._parameters.items() if p is not None}
     for name, buffer in module._buffers.items():
         if buffer is not None and name not in module._non_persistent_buffers:
             state[name] = buffer
@@ -57,11 +55,7 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
-    targets = {
-        prefix + name: (owner, name)
-        for prefix, owner in _prefixed(module)
-        for name in own_state(owner)
-    }
+    targets = {prefix + name: (owner, name) for prefix, owner in _prefixed(module) for name in own_state(owner)}
     missing = [key for key in targets if key not in state]
     unexpected = [key for key in state if key not in targets]
     errors = []

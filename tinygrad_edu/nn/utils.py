@@ -70,7 +70,7 @@ def _replace(owner: Tensor, values: Any) -> None:
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All entries, one parameter after the other, as one vector (recorded like any other operation)."""
-    return cat([p.reshape(-1) for p in parameters])  # type: ignore[no-any-return]
+    return cat([p.reshape(-1) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

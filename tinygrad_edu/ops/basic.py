@@ -32,7 +32,8 @@ neg.backward(x=lambda grad: -grad)
 @op(symbol="cast", formula="{x}", gradients={"x": "{grad}"}, elementwise=True, method=False)
 def cast(x: Array, dtype: Any = "float32", source: Any = "float32") -> Array:
     """x (of dtype `source`) as another dtype; its gradient comes back as `source`."""
-    return x.astype(dtype)
+    with np.errstate(all="ignore"):  # too large becomes inf without a word, as in PyTorch
+        return x.astype(dtype)
 
 
 cast.backward(x=lambda grad, dtype, source: cast(grad, dtype=source, source=dtype))

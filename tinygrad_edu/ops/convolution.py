@@ -77,7 +77,10 @@ def conv2d_transpose(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> Array:
-    """The gradient of `conv2d` with respect to its images, of `shape`: x (n, out, oh, ow) is the gradient of its result."""
+    """The gradient of `conv2d` with respect to its images, of `shape`.
+
+    x (n, out, oh, ow) is the gradient of its result.
+    """
     check_conv2d("conv2d_transpose", tuple(shape), weight.shape, stride, padding, dilation, groups)
     return kernels.conv2d_input_grad(x, weight, tuple(shape), stride, padding, dilation, groups)
 

@@ -66,7 +66,7 @@ def _read(x: Any, where: Any) -> Any:
 )
 def index_put(x: Array, value: Array, index: Any) -> Array:
     """A copy of x with x[index] = value (the last of repeated indices stays)."""
-    out = x.copy()
+    out = np.array(x)  # a 0-d gradient may be a NumPy scalar
     write(out, index, value)
     return out
 
@@ -148,7 +148,7 @@ def gather(x: Array, index: Array, dim: int) -> Array:
 )
 def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
     """A copy of x with src added at the index along `dim`; repeated indices sum."""
-    out = x.copy()
+    out = np.array(x)  # a 0-d gradient may be a NumPy scalar
     np.add.at(out, _along("scatter_add", x.shape, index, dim), _cut("scatter_add", src, index, x.dtype))
     return out
 
@@ -161,7 +161,7 @@ def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
 )
 def scatter(x: Array, index: Array, src: Array, dim: int) -> Array:
     """A copy of x with src written at the index along `dim` (which of repeated indices stays is not defined)."""
-    out = x.copy()
+    out = np.array(x)  # a 0-d gradient may be a NumPy scalar
     out[_along("scatter", x.shape, index, dim)] = _cut("scatter", src, index, x.dtype)
     return out
 
@@ -218,7 +218,10 @@ def follow(x: Any, steps: Any) -> Any:
     method=False,
 )
 def view_put(x: Array, value: Array, steps: Any) -> Array:
-    """A copy of x in which the view reached by `steps` is replaced by value: what an in-place op on a view does to its base."""
+    """A copy of x in which the view reached by `steps` is replaced by value.
+
+    This is what an in-place op on a view does to its base.
+    """
     out = np.array(x, order="C")
     follow(out, steps)[...] = value
     return out

@@ -322,6 +322,24 @@ sigmoid.backward(x=lambda grad, out: grad * out * (1.0 - out))
 
 
 @op(
+    symbol="where",
+    formula="{x} where {y} > 0",
+    gradients={"x": "{grad} where {y} > 0, else 0"},
+    elementwise=True,
+    types="numeric",
+    domain={"y": ((-3.0, -0.2), (0.2, 3.0))},
+    title="ReLUGate",
+    method=False,
+)
+def relu_gate(x: Array, y: Array) -> Array:
+    """x where y > 0, else 0: how a gradient x passes back through relu, whose result is y."""
+    return kernels.relu_gate(x, y)
+
+
+relu_gate.backward(x=lambda grad, y: relu_gate(grad, y))
+
+
+@op(
     symbol="relu",
     formula="relu({x})",
     gradients={"x": "{grad} where {x} > 0, else 0"},
@@ -335,7 +353,7 @@ def relu(x: Array) -> Array:
     return kernels.relu(x)
 
 
-relu.backward(x=lambda grad, out: where(out <= 0.0, 0.0, grad))
+relu.backward(x=lambda grad, out: relu_gate(grad, out))
 
 
 @op(symbol="⌊ ⌋", formula="⌊{x}⌋", gradients={"x": "0"}, elementwise=True, types="number", domain=OFF_INTEGERS)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import kernels
-from tinygrad_edu.ops.basic import where
 from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.ops.basic import where
 from tinygrad_edu.ops.movement import expand, flip, inverse_permutation, permute, reshape
 from tinygrad_edu.ops.registry import Array, op
 from tinygrad_edu.ops.shapes import Dim, count, dims_of, kept_shape, one_dim

@@ -36,7 +36,7 @@ registry: dict[str, Op] = {}
 class Plan:
     """What a node keeps and runs, for one choice of the inputs that need a gradient."""
 
-    __slots__ = ("active", "saves", "calls", "sources", "needs_out")
+    __slots__ = ("active", "calls", "needs_out", "saves", "sources")
 
     def __init__(self, op: Op, needs: Sequence[bool]) -> None:
         self.active = tuple(i for i, needed in enumerate(needs) if needed and op.rule_of(i) is not None)

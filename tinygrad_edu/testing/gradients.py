@@ -175,7 +175,8 @@ def _check_order(
         error = abs(numeric - exact)
         if not error <= atol + rtol * size + 10 * noise:
             raise GradientError(
-                f"{name}: the gradient of order {level} with respect to {labels[k]} is wrong: the rule gives {exact:.9g} "
+                f"{name}: the gradient of order {level} with respect to {labels[k]} is wrong: the rule gives "
+                f"{exact:.9g} "
                 f"along a random direction, central differences {numeric:.9g}. "
                 + _worst_entry(objective, points, k, gradients[k], step)
             )
@@ -196,4 +197,5 @@ def _worst_entry(
         numeric[place] = (above - _value(objective, moved)) / (2 * step)
     apart = np.abs(numeric - gradient)
     place = tuple(int(i) for i in np.unravel_index(int(np.nanargmax(apart)) if apart.size else 0, apart.shape))
-    return f"Worst at entry {place} of shape {points[k].shape}: rule {gradient[place]:.9g}, difference {numeric[place]:.9g}"
+    at = f"{place} of shape {points[k].shape}"
+    return f"Worst at entry {at}: rule {gradient[place]:.9g}, difference {numeric[place]:.9g}"

@@ -111,6 +111,13 @@ def _where(condition: Array, x: Array, y: Array, out: Array) -> None:
         out[i] = x[i] if condition[i] else y[i]
 
 
+@jit()
+def _relu_gate(x: Array, y: Array, out: Array) -> None:
+    zero = x.dtype.type(0)
+    for i in prange(x.size):
+        out[i] = zero if y[i] <= zero else x[i]
+
+
 def _whole(kernel: Callable[..., None], fallback: Callable[..., Array]) -> Callable[..., Array]:
     """The public twin: `kernel` on flat arrays, `fallback` for what it does not take."""
 
@@ -134,6 +141,7 @@ def _whole(kernel: Callable[..., None], fallback: Callable[..., Array]) -> Calla
 square = _whole(_square, reference.square)
 sqrt = _whole(_sqrt, reference.sqrt)
 relu = _whole(_relu, reference.relu)
+relu_gate = _whole(_relu_gate, reference.relu_gate)
 exp = _whole(_exp, reference.exp)
 log = _whole(_log, reference.log)
 tanh = _whole(_tanh, reference.tanh)

@@ -69,6 +69,11 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     return np.where(condition, x, y)
 
 
+def relu_gate(x: Array, y: Array) -> Array:
+    """x where y > 0 (or NaN), else 0: how a gradient passes back through relu, whose result is y."""
+    return np.where(y <= 0, np.zeros((), x.dtype), x)
+
+
 def clip(x: Array, lo: float | None, hi: float | None) -> Array:
     """min(max(x, lo), hi), either bound left out when None; NaN stays NaN, and hi wins over a larger lo."""
     out = x.copy() if lo is None else maximum(x, np.asarray(lo, x.dtype))

@@ -30,14 +30,14 @@ def in_place(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     check_writable(x, "activation")
     y = function(x.clone())
     np.copyto(x.array, y.array)
-    rebind(x, y.node)  # type: ignore[arg-type]
+    rebind(x, y.node)
     return x
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x); its derivative at 0 is taken as 0."""
     x = check_tensor("relu", input)
-    return x.relu_() if inplace else _p.relu(x)  # type: ignore[no-any-return]
+    return x.relu_() if inplace else _p.relu(x)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -45,7 +45,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     x = floating("leaky_relu", input)
     if inplace:
         return in_place(x, lambda v: leaky_relu(v, negative_slope))
-    return _where(x > 0, x, x * negative_slope)  # type: ignore[no-any-return]
+    return _where(x > 0, x, x * negative_slope)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 f"input {tuple(x.shape)}"
             )
         weight = weight.reshape((1, -1) + (1,) * (x.ndim - 2)) if x.ndim > 2 else weight
-    return _where(x > 0, x, x * weight)  # type: ignore[no-any-return]
+    return _where(x > 0, x, x * weight)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -71,13 +71,13 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     if inplace:
         return in_place(x, lambda v: elu(v, alpha))
     # The branch that `where` drops must stay finite, or its gradient would be 0 · inf = NaN: hence the clamp.
-    return _where(x > 0, x, alpha * _p.expm1(x.clamp(max=0.0)))  # type: ignore[no-any-return]
+    return _where(x > 0, x, alpha * _p.expm1(x.clamp(max=0.0)))
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale · elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al., 2017)."""
     x = floating("selu", input)
-    return in_place(x, selu) if inplace else SELU_SCALE * elu(x, SELU_ALPHA)  # type: ignore[no-any-return]
+    return in_place(x, selu) if inplace else SELU_SCALE * elu(x, SELU_ALPHA)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -87,17 +87,17 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     x = floating("gelu", input)
     if approximate == "none":
-        return x * 0.5 * (_p.erf(x * math.sqrt(0.5)) + 1.0)  # type: ignore[no-any-return]
+        return x * 0.5 * (_p.erf(x * math.sqrt(0.5)) + 1.0)
     if approximate == "tanh":
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-        return x * 0.5 * (_p.tanh(inner) + 1.0)  # type: ignore[no-any-return]
+        return x * 0.5 * (_p.tanh(inner) + 1.0)
     raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x σ(x), also called swish."""
     x = floating("silu", input)
-    return in_place(x, silu) if inplace else x * _p.sigmoid(x)  # type: ignore[no-any-return]
+    return in_place(x, silu) if inplace else x * _p.sigmoid(x)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -105,13 +105,13 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     x = floating("softplus", input)
     scaled = x * beta
     smooth = _p.log1p(_p.exp(scaled.clamp(max=threshold))) / beta
-    return _where(scaled > threshold, x, smooth)  # type: ignore[no-any-return]
+    return _where(scaled > threshold, x, smooth)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x)) (Misra, 2019)."""
     x = floating("mish", input)
-    return in_place(x, mish) if inplace else x * _p.tanh(softplus(x))  # type: ignore[no-any-return]
+    return in_place(x, mish) if inplace else x * _p.tanh(softplus(x))
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
@@ -119,7 +119,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     x = check_tensor("hardtanh", input)
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} cannot be greater than max_val {max_val}")
-    return in_place(x, lambda v: hardtanh(v, min_val, max_val)) if inplace else x.clamp(min_val, max_val)  # type: ignore[no-any-return]
+    return in_place(x, lambda v: hardtanh(v, min_val, max_val)) if inplace else x.clamp(min_val, max_val)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -130,17 +130,17 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 def logsigmoid(input: Tensor) -> Tensor:
     """log σ(x) = min(0, x) − log(1 + exp(−|x|)), which neither overflows nor takes the log of 0."""
     x = floating("logsigmoid", input)
-    return ops.arithmetic.minimum(x, 0.0) - _p.log1p(_p.exp(-_p.abs(x)))  # type: ignore[no-any-return]
+    return ops.arithmetic.minimum(x, 0.0) - _p.log1p(_p.exp(-_p.abs(x)))
 
 
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e⁻ˣ)."""
-    return _p.sigmoid(check_tensor("sigmoid", input))  # type: ignore[no-any-return]
+    return _p.sigmoid(check_tensor("sigmoid", input))
 
 
 def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent."""
-    return _p.tanh(check_tensor("tanh", input))  # type: ignore[no-any-return]
+    return _p.tanh(check_tensor("tanh", input))
 
 
 def _implicit_dim(name: str, x: Tensor) -> int:

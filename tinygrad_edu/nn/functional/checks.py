@@ -27,7 +27,7 @@ def floating(name: str, x: Any) -> Tensor:
 def same_dtype(name: str, x: Tensor, other: Tensor, what: str = "weight") -> None:
     """Raise DTypeError unless both have the same floating dtype."""
     if x.array.dtype != other.array.dtype:
-        fix = "convert the input with .float()" if x.array.dtype.kind != "f" else f"use .to({other.dtype!r}) on the input"
+        fix = f"convert the input with .to({other.dtype!r})"
         raise DTypeError(
             f"{name}: the input is {x.dtype!r} but {what} is {other.dtype!r}; {fix} (input and weight must have the "
             f"same dtype)"
@@ -45,7 +45,7 @@ def pair(name: str, value: Any, what: str) -> Pair:
         if len(numbers) == 1:
             numbers *= 2
         if len(numbers) == 2 and all(isinstance(n, int) for n in numbers):
-            return numbers  # type: ignore[return-value]
+            return numbers
     raise TypeError(f"{name}: {what} must be an int or two ints, got {value!r}")
 
 
@@ -64,8 +64,8 @@ def batched(name: str, x: Any, dims: str = "(n, c, h, w) or (c, h, w)") -> tuple
 def reduced(loss: Tensor, reduction: str) -> Tensor:
     """The mean, the sum, or the loss itself."""
     if reduction == "mean":
-        return loss.mean()  # type: ignore[no-any-return]
-    return loss.sum() if reduction == "sum" else loss  # type: ignore[no-any-return]
+        return loss.mean()
+    return loss.sum() if reduction == "sum" else loss
 
 
 def check_reduction(name: str, reduction: str, extra: tuple[str, ...] = ()) -> None:

@@ -92,7 +92,7 @@ def _against_labels(
     y.name = target.name or "y"
     picked = _gather(log_p, y, dim=dim)
     if weight is None and safe is labels and reduction == "mean" and not smoothing:
-        return -picked.mean()  # type: ignore[no-any-return]
+        return -picked.mean()
     # What each label counts for: its class weight, nothing where it is ignored.
     counts = _weights(weight, log_p)[safe] * ~ignored
     shares = plain(counts)
@@ -104,14 +104,14 @@ def _against_labels(
     classes = log_p.array.shape[dim]
     everywhere = log_p if weight is None else log_p * _along(weight, log_p, dim)
     smooth = -everywhere.sum(dim) * plain((~ignored).astype(log_p.array.dtype))
-    return total * (1 - smoothing) + _reduced_by(smooth, counts, reduction) * (smoothing / classes)  # type: ignore[no-any-return]
+    return total * (1 - smoothing) + _reduced_by(smooth, counts, reduction) * (smoothing / classes)
 
 
 def _reduced_by(losses: Tensor, counts: Any, reduction: str) -> Tensor:
     """The weighted mean Σ loss / Σ w (NaN if nothing counts), the sum, or each loss."""
     if reduction == "mean":
-        return losses.sum() / plain(counts.sum(dtype=counts.dtype))  # type: ignore[no-any-return]
-    return losses.sum() if reduction == "sum" else losses  # type: ignore[no-any-return]
+        return losses.sum() / plain(counts.sum(dtype=counts.dtype))
+    return losses.sum() if reduction == "sum" else losses
 
 
 def _against_probabilities(
@@ -133,7 +133,7 @@ def _weights(weight: Tensor | None, like: Tensor) -> Any:
 
 def _along(weight: Tensor, log_p: Tensor, dim: int) -> Tensor:
     """The class weights, shaped to lie along the class dim."""
-    return weight.reshape((-1,) + (1,) * (log_p.ndim - 1 - dim))  # type: ignore[no-any-return]
+    return weight.reshape((-1,) + (1,) * (log_p.ndim - 1 - dim))
 
 
 def _class_dim(name: str, z: Tensor) -> int:

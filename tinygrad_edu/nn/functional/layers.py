@@ -28,7 +28,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if x.array.dtype != weight.array.dtype:
         same_dtype(_linear_name(weight), x, weight)
     y = x @ weight.T
-    return y if bias is None else y + bias  # type: ignore[no-any-return]
+    return y if bias is None else y + bias
 
 
 def _linear_name(weight: Tensor) -> str:
@@ -64,7 +64,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     from tinygrad_edu.functions.linear import einsum
 
     y = einsum("...i,kij,...j->...k", x1, weight, x2)
-    return y if bias is None else y + bias  # type: ignore[no-any-return]
+    return y if bias is None else y + bias
 
 
 def conv2d(
@@ -100,7 +100,7 @@ def conv2d(
                 f"got {tuple(bias.shape)}"
             )
         y = y + bias.reshape((1, -1, 1, 1))
-    return y if has_batch else y.squeeze(0)  # type: ignore[no-any-return]
+    return y if has_batch else y.squeeze(0)
 
 
 def _named_padding(x: Tensor, padding: str, kernel: Any, stride: Any, dilation: Any) -> tuple[Tensor, tuple[int, int]]:
@@ -139,7 +139,7 @@ def conv1d(
     steps, spread = (_single("stride", stride), _single("dilation", dilation))
     around = padding if isinstance(padding, str) else (0, _single("padding", padding))
     y = conv2d(x.unsqueeze(-2), weight.unsqueeze(-2), bias, (1, steps), around, (1, spread), groups)
-    return y.squeeze(-2)  # type: ignore[no-any-return]
+    return y.squeeze(-2)
 
 
 def _single(what: str, value: Any) -> int:
@@ -168,8 +168,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         )
     rows = weight[labels]
     if padding_idx is None:
-        return rows  # type: ignore[no-any-return]
+        return rows
     if not -count <= padding_idx < count:
         raise ValueError(f"embedding: padding_idx {padding_idx} must be within num_embeddings={count}")
     is_padding = plain((labels.array == padding_idx % count)[..., None])
-    return ops.basic.where(is_padding, rows.detach(), rows)  # type: ignore[no-any-return]
+    return ops.basic.where(is_padding, rows.detach(), rows)

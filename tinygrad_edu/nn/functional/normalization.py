@@ -55,8 +55,9 @@ def batch_norm(
         mu = x.mean(dims, keepdim=True)
         centred = x - mu
         var = _square(centred).mean(dims, keepdim=True)
-        _move(running_mean, mu, momentum, 1.0)
-        _move(running_var, var, momentum, count / (count - 1) if count else float("nan"))
+        if count:
+            _move(running_mean, mu, momentum, 1.0)
+            _move(running_var, var, momentum, count / (count - 1))
     else:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: Expected running_mean and running_var to be defined when training=False")
@@ -73,7 +74,7 @@ def batch_norm(
 
 def _shaped(parameter: Tensor, per_channel: tuple[int, ...]) -> Tensor:
     """γ and β beside the channels; for (n, c) they are that already."""
-    return parameter if len(per_channel) == 2 else parameter.reshape(per_channel)  # type: ignore[no-any-return]
+    return parameter if len(per_channel) == 2 else parameter.reshape(per_channel)
 
 
 def _check_channels(x: Tensor, **tensors: Tensor | None) -> None:
@@ -118,8 +119,8 @@ def layer_norm(
     last = tuple(normalized_shape)
     if not last or x.array.shape[-len(last) :] != last:
         raise ShapeError(
-            f"layer_norm: Given normalized_shape={list(last)}, expected input with shape [*, {', '.join(map(str, last))}]"
-            f", but got input of size {list(x.shape)}"
+            f"layer_norm: Given normalized_shape={list(last)}, expected input with shape "
+            f"[*, {', '.join(map(str, last))}], but got input of size {list(x.shape)}"
         )
     for what, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tensor.array.shape != last:
@@ -132,7 +133,7 @@ def layer_norm(
     if mode.grad:
         mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"
     y = x_hat if weight is None else x_hat * weight
-    return y if bias is None else y + bias  # type: ignore[no-any-return]
+    return y if bias is None else y + bias
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -162,4 +163,4 @@ def _dropped(name: str, x: Tensor, p: float, training: bool, inplace: bool, shap
     kept = default_generator.numpy.random(shape, np.float32) >= p
     mask = plain(kept * x.array.dtype.type(0 if p == 1 else 1 / (1 - p)))
     mask.name = "mask"
-    return in_place(x, lambda v: v * mask) if inplace else x * mask  # type: ignore[no-any-return]
+    return in_place(x, lambda v: v * mask) if inplace else x * mask

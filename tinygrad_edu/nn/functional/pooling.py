@@ -65,7 +65,7 @@ def avg_pool2d(
         count_include_pad,
         divisor_override,
     )
-    return y if has_batch else y.squeeze(0)  # type: ignore[no-any-return]
+    return y if has_batch else y.squeeze(0)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
@@ -84,7 +84,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     else:
         rows, columns = (plain(_windows(n, o).astype(x.array.dtype)) for n, o in ((h, oh), (w, ow)))
         y = rows @ x @ columns.T
-    return y if has_batch else y.squeeze(0)  # type: ignore[no-any-return]
+    return y if has_batch else y.squeeze(0)
 
 
 def _windows(n: int, o: int) -> Any:

@@ -38,7 +38,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         (counts[i], counts[i + 1]) for i in range(len(counts) - 2, -1, -2)
     ]
     if mode == "constant":
-        return ops.movement.constant_pad(x, padding=tuple(pairs), value=value or 0.0)  # type: ignore[no-any-return]
+        return ops.movement.constant_pad(x, padding=tuple(pairs), value=value or 0.0)
     if mode not in _MODES:
         raise NotImplementedError(f"pad: Unrecognised padding mode {mode}; use constant, {', '.join(_MODES)}")
     if value is not None:
@@ -64,19 +64,17 @@ def _repeated(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor
 def _length(x: Tensor, p: float, dim: Any, smallest: float) -> Tensor:
     """max(‖x‖ₚ, smallest), with the gradient 0 (not 0/0) where x is 0."""
     if p == 2:
-        return ops.pointwise.sqrt(  # type: ignore[no-any-return]
-            ops.pointwise.square(x).sum(dim, keepdim=True).clamp(min=smallest * smallest)
-        )
-    return norm(x, p, dim, True).clamp(min=smallest)  # type: ignore[no-any-return]
+        return ops.pointwise.sqrt(ops.pointwise.square(x).sum(dim, keepdim=True).clamp(min=smallest * smallest))
+    return norm(x, p, dim, True).clamp(min=smallest)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
     """x / max(‖x‖ₚ, eps) along `dim`."""
     x = floating("normalize", input)
-    return x / _length(x, p, dim, eps)  # type: ignore[no-any-return]
+    return x / _length(x, p, dim, eps)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x₁ · x₂ / (max(‖x₁‖, eps) max(‖x₂‖, eps)) along `dim`."""
     x1, x2 = floating("cosine_similarity", x1), floating("cosine_similarity", x2)
-    return ((x1 / _length(x1, 2, dim, eps)) * (x2 / _length(x2, 2, dim, eps))).sum(dim)  # type: ignore[no-any-return]
+    return ((x1 / _length(x1, 2, dim, eps)) * (x2 / _length(x2, 2, dim, eps))).sum(dim)

@@ -56,7 +56,7 @@ class RandomSampler(Sampler[int]):
     ) -> None:
         if not isinstance(replacement, bool):
             raise TypeError(f"RandomSampler: replacement should be a boolean value, got {replacement!r}")
-        if num_samples is None and len(data_source) == 0 or num_samples == 0:
+        if (num_samples is None and len(data_source) == 0) or num_samples == 0:
             raise ValueError(
                 "RandomSampler: num_samples should be a positive integer value, but got num_samples=0: "
                 + ("the data set is empty. " if len(data_source) == 0 else "")

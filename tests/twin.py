@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tinygrad_edu
-
-_DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool")
 
 
 def _draw(seed: int, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> np.ndarray:
@@ -53,16 +53,17 @@ def environment(library: Any) -> dict[str, Any]:
 
 
 def evaluate(library: Any, code: str, names: dict[str, Any]) -> Any:
-    """The value of the last line of `code`."""
-    *lines, last = code.strip().split("\n")
-    if lines:
-        exec("\n".join(lines), names)
-    try:
-        compiled = compile(last.strip(), "<case>", "eval")
-    except SyntaxError:
-        exec(last.strip(), names)
-        return None
-    return eval(compiled, names)
+    """The value of the last statement of `code`; None if it is no expression."""
+    body = ast.parse(code).body
+    last = body.pop() if isinstance(body[-1], ast.Expr) else None
+    exec(compile(ast.Module(body, []), "<case>", "exec"), names)
+    return None if last is None else eval(compile(ast.Expression(last.value), "<case>", "eval"), names)
+
+
+def cases(name: str) -> list[str]:
+    """The cases of torch_cases/<name>.txt."""
+    lines = (Path(__file__).parent / "torch_cases" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return [line.replace("\\n", "\n") for line in lines if line and not line.startswith("#")]
 
 
 def _tensors(value: Any, library: Any) -> list[Any]:
