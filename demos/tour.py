@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import figures
 import train as training
 
 import tinygrad_edu as torch
@@ -20,7 +21,7 @@ from tinygrad_edu import nn, testing
 from tinygrad_edu.autograd import keep_values
 
 
-def draw_network(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, out: Path) -> list[Path]:
+def draw_cnn(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, out: Path) -> list[Path]:
     """The graph of one training step of the model, with every value and gradient."""
     model.train()
     model.zero_grad()
@@ -30,27 +31,7 @@ def draw_network(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, o
         loss.backward()
     names = dict(model.named_parameters())
     drawing = visualize.graph(loss, params=names, title="A CNN with BatchNorm, one training step")
-    return [drawing.render(out / "network.png"), drawing.render(out / "network.svg")]
-
-
-def draw_batchnorm(out: Path) -> Path:
-    """BatchNorm of 1, 2, 6, which can be checked by hand: μ = 3, σ² = 14/3."""
-    norm = nn.BatchNorm1d(1)
-    with torch.no_grad():
-        norm.weight.fill_(1.5)
-        norm.bias.fill_(0.5)
-    x = torch.tensor([[1.0], [2.0], [6.0]], requires_grad=True)
-    x.name = "x"
-    y = norm(x)
-    y.name = "y"
-    y.backward(torch.tensor([[0.2], [-0.6], [1.0]]))
-    return visualize.graph(
-        y,
-        params={"γ": norm.weight, "β": norm.bias},
-        title="Batch normalization",
-        subtitle="y = γ · (x − μ) / √(σ² + ε) + β   |   one feature, batch N = 3, ε = 10⁻⁵",
-        direction="LR",
-    ).render(out / "batchnorm.png")
+    return [drawing.render(out / "cnn.png"), drawing.render(out / "cnn.svg")]
 
 
 def check_gradients(out: Path) -> tuple[int, int]:
@@ -94,11 +75,13 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     visualize.filters(model.conv1, out / "filters.png", title="The 16 filters of conv1")
     visualize.confusion(labels, predictions, classes, out / "confusion.png")
     visualize.mistakes(images, labels, predictions, out / "mistakes.png", classes=classes)
-    draw_batchnorm(out)
-    draw_network(model, images[:8], labels[:8], out)
+    draw_cnn(model, images[:8], labels[:8], out)
+    figures.draw_network(out / "network.png")
+    figures.draw_batchnorm(out / "batchnorm.png")
 
     made = {
-        "network.png": "the computational graph of one training step (network.svg for zooming)",
+        "cnn.png": "the computational graph of one training step of the CNN (cnn.svg for zooming)",
+        "network.png": "the same for a small perceptron, with values, gradients and formulas",
         "batchnorm.png": "BatchNorm from primitive operations, with what flows along every edge",
         "curves.png": "loss and accuracy",
         "filters.png": "what the first layer learned",

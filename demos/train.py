@@ -71,6 +71,7 @@ def train(
 ) -> dict[str, list[float]]:
     """The training loop, written out; returns the history of losses and accuracies."""
     optimizer = optim.Adam(model.parameters(), lr=lr)
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     loader = DataLoader(train_set, batch_size, shuffle=True)
     history: dict[str, list[float]] = {k: [] for k in ("train loss", "test loss", "train accuracy", "test accuracy")}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -87,6 +88,7 @@ def train(
                 total += loss.item() * len(labels)
                 right += int((scores.detach().argmax(1) == labels).sum())
                 progress.update(task, advance=1, note=f"loss {loss.item():.4f}")
+            schedule.step()
             test_loss, test_accuracy = evaluate(model, test_set)
             values = (total / len(train_set), test_loss, right / len(train_set), test_accuracy)
             for name, value in zip(history, values, strict=True):
@@ -117,7 +119,7 @@ def main(arguments: list[str] | None = None) -> dict[str, list[float]]:
     parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=0.002, help="learning rate of Adam")
+    parser.add_argument("--lr", type=float, default=0.002, help="learning rate of Adam, lowered along a cosine")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="out", help="folder for the curves")
     options = parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,9 @@ def graph(
         raise ValueError(f"visualize.graph: direction is {direction!r}; choose 'TB', 'LR' or None")
     if not record.vertices:
         raise ValueError("visualize.graph: the graph has no nodes")
+    if direction == "LR" or (direction is None and len(record.vertices) <= FIGURE_NODES):
+        record, outer = _without_outer_box(record)
+        title = title if title is not None or outer is None else outer
     view = view_of(record, depth)
     whole = all(box.vertex is not None for box in view.boxes)
     if direction is None:
@@ -113,6 +117,28 @@ def _record(outputs: tuple[Any, ...], params: Mapping[str, Any] | None) -> Graph
         assert isinstance(record, Graph)
         return record
     return graph_of(*outputs, params=params)
+
+
+def _without_outer_box(record: Graph) -> tuple[Graph, str | None]:
+    """A figure of one module needs no box around everything: the record without it, and what the box said."""
+    parent_of = {scope.id: scope.parent for scope in record.scopes}
+    tops = set()
+    for vertex in record.vertices:
+        top = vertex.scope
+        while parent_of.get(top):
+            top = parent_of[top]
+        if vertex.op:
+            tops.add(top)
+    if len(tops) != 1 or "" in tops:
+        return record, None
+    outer = next(scope for scope in record.scopes if scope.id in tops)
+    if outer.is_loss:
+        return record, None
+    return replace(
+        record,
+        vertices=tuple(replace(v, scope="") if v.scope == outer.id else v for v in record.vertices),
+        scopes=tuple(replace(s, parent="") if s.parent == outer.id else s for s in record.scopes if s.id != outer.id),
+    ), outer.detail
 
 
 def _default_title(view: View) -> str:

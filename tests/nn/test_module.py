@@ -325,7 +325,7 @@ def test_scopes_of_a_model():
     net = Net()
     graph = tg.autograd.graph_of(net(tg.randn(4, 3)).sum(), params=dict(net.named_parameters()))
     scopes = {s.name: s for s in graph.scopes}
-    assert [s.name for s in graph.scopes] == ["Net", "hidden", "norm", "out"]
+    assert [s.name for s in graph.scopes] == ["Net", "hidden", "norm", "batch statistics", "out"]
     assert (scopes["hidden"].kind, scopes["hidden"].detail) == ("Linear", "Linear(3 → 4)")
     assert scopes["hidden"].parent == scopes["Net"].id and scopes["Net"].parent == ""
     assert [scopes[n].parameters for n in ("Net", "hidden", "norm", "out")] == [1, 16, 8, 8]

@@ -164,8 +164,10 @@ class Module(Contents):
                 raise AttributeError(
                     f"cannot assign {what} before Module.__init__() call; call super().__init__() first"
                 )
+            home = self._parameters if isinstance(value, Parameter) else self._modules
             for table in (own, self._parameters, self._buffers, self._modules):
-                table.pop(name, None)
+                if table is not home:  # at home the new one takes the old one's place in the order
+                    table.pop(name, None)
             self._non_persistent_buffers.discard(name)
             if isinstance(value, Parameter):
                 self.register_parameter(name, value)

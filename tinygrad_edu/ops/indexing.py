@@ -35,7 +35,8 @@ def checked_read(x: Array, index: tuple[Any, ...]) -> Array:
 def index(x: Array, index: Any) -> Array:
     """x[index] for ints, slices, `...`, None, boolean and integer arrays: a view when there is no array."""
     out = checked_read(x, index)
-    return out if isinstance(out, np.ndarray) else np.asarray(out, x.dtype)
+    # x[0, 1] of a matrix is a NumPy scalar, a copy; with `...` it is the 0-d view that PyTorch gives
+    return out if isinstance(out, np.ndarray) else np.asarray(x)[(*index, ...)]
 
 
 @op(symbol="[ ]ᵀ", formula="scatter({x})", gradients={"x": "{grad}[…]"}, method=False)

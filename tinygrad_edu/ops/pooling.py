@@ -45,7 +45,7 @@ def max_pool2d(
     dilation: Pair = (1, 1),
     ceil_mode: bool = False,
 ) -> tuple[Array, Array]:
-    """The largest entry of each window; the first of equal entries, or NaN, wins.  x (n, c, h, w) -> out (n, c, oh, ow)"""
+    """The largest entry of each window; the first of equals, or NaN, wins.  x (n, c, h, w) -> out (n, c, oh, ow)"""
     check_pool2d("max_pool2d", x.shape, kernel_size, stride, padding, dilation)
     return kernels.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
 

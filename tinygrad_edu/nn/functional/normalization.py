@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.autograd import versions
-from tinygrad_edu.autograd.modes import mode
+from tinygrad_edu.autograd.modes import mode, scope
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.nn.functional.activation import in_place
@@ -44,6 +44,7 @@ def batch_norm(
     shape = x.array.shape
     dims = (0, *range(2, x.ndim))
     per_channel = (1, -1) + (1,) * (x.ndim - 2)
+    statistics = scope("batch statistics" if training else "running statistics")  # the box that pictures draw
     _check_channels(x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if training:
         count = int(np.prod([shape[d] for d in dims]))
@@ -52,9 +53,11 @@ def batch_norm(
                 f"batch_norm: Expected more than 1 value per channel when training, got input size {list(shape)}; "
                 f"use a larger batch (drop_last=True in the DataLoader), or .eval()"
             )
-        mu = x.mean(dims, keepdim=True)
+        with statistics:
+            mu = x.mean(dims, keepdim=True)
         centred = x - mu
-        var = _square(centred).mean(dims, keepdim=True)
+        with statistics:
+            var = _square(centred).mean(dims, keepdim=True)
         if count:
             _move(running_mean, mu, momentum, 1.0)
             _move(running_var, var, momentum, count / (count - 1))
@@ -64,7 +67,8 @@ def batch_norm(
         mu, var = running_mean.detach().reshape(per_channel), running_var.detach().reshape(per_channel)
         mu.name, var.name = "μ", "σ²"
         centred = x - mu
-    inv_std = _reciprocal(_sqrt(var + eps))
+    with statistics:
+        inv_std = _reciprocal(_sqrt(var + eps))
     x_hat = centred * inv_std
     if mode.grad:
         mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"

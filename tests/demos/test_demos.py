@@ -1,0 +1,75 @@
+"""The demos run, small, and leave what they promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+DEMOS = Path(__file__).parents[2] / "demos"
+PICTURES = ("cnn", "network", "batchnorm", "curves", "filters", "confusion", "mistakes")
+
+
+def run(script: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(DEMOS / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
+
+
+def test_the_tour_leaves_its_pictures_and_the_table(tmp_path):
+    done = run("tour.py", "--epochs", "3", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for name in PICTURES:
+        image = np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"))
+        assert image.std() > 5, f"{name}.png is blank"
+    table = (tmp_path / "gradients.txt").read_text(encoding="utf-8")
+    assert "conv2d" in table and "WRONG" not in table
+    last = done.stdout.strip().splitlines()[-9:]
+    assert str(tmp_path) in last[0]
+    assert all((tmp_path / line.split()[0]).exists() for line in last[1:])
+    accuracy = float(done.stdout.split("test accuracy ")[-1].split("%")[0])
+    assert accuracy > 90.0
+
+
+def test_training_writes_the_curves(tmp_path):
+    done = run("train.py", "--epochs", "1", "--out", str(tmp_path / "new" / "folder"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new" / "folder" / "curves_digits.png").exists()
+
+
+def test_the_same_seed_trains_the_same_network(tmp_path):
+    outputs = [run("train.py", "--epochs", "1", "--out", str(tmp_path)).stdout.split("test accuracy")[1] for _ in "ab"]
+    assert outputs[0].split("%")[0] == outputs[1].split("%")[0]
+
+
+@pytest.mark.parametrize("script", ["tour.py", "train.py"])
+def test_an_output_folder_that_cannot_be_written_is_named(tmp_path, script):
+    (tmp_path / "out").write_text("a file, not a folder")
+    done = run(script, "--out", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert "cannot write to the output folder" in done.stderr and "--out" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_data_that_is_not_there_is_said_in_words(tmp_path):
+    done = run("train.py", "--dataset", "mnist", "--root", str(tmp_path), "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "train-images-idx3-ubyte" in done.stderr and "download" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("script", ["tour.py", "train.py", "figures.py"])
+def test_help(script):
+    done = run(script, "--help")
+    assert done.returncode == 0 and "--out" in done.stdout
+
+
+def test_the_figures_of_the_readme_are_the_ones_drawn_now(tmp_path):
+    done = run("figures.py", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for name in ("network", "batchnorm"):
+        assert (DEMOS.parent / "docs" / f"{name}.png").exists()
+        assert (tmp_path / f"{name}.png").exists()
