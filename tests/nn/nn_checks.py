@@ -65,13 +65,9 @@ def compare(torch, layer, theirs, *arrays, rtol=1e-10, atol=1e-12, steps=1):
         expected.backward(torch.tensor(u))
         for ours, other in zip(ours_in, theirs_in, strict=True):
             np.testing.assert_allclose(ours.grad.array, other.grad.numpy(), rtol, atol)
-        for (name, ours), (other_name, other) in zip(
-            layer.named_parameters(), theirs.named_parameters(), strict=True
-        ):
+        for (name, ours), (other_name, other) in zip(layer.named_parameters(), theirs.named_parameters(), strict=True):
             assert name == other_name
             np.testing.assert_allclose(ours.grad.array, other.grad.numpy(), rtol, atol)
-    for (name, ours), (other_name, other) in zip(
-        layer.state_dict().items(), theirs.state_dict().items(), strict=True
-    ):
+    for (name, ours), (other_name, other) in zip(layer.state_dict().items(), theirs.state_dict().items(), strict=True):
         assert name == other_name and tuple(ours.shape) == tuple(other.shape)
         np.testing.assert_allclose(ours.array, other.numpy(), rtol, atol)

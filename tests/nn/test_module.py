@@ -379,9 +379,7 @@ def test_repr_of_lines():
             self.inner = Wordy()
 
     assert repr(Wordy()) == "Wordy(\n  first\n  second\n)"
-    assert repr(Both()) == (
-        "Both(\n  first\n  second\n  (inner): Wordy(\n    first\n    second\n  )\n)"
-    )
+    assert repr(Both()) == ("Both(\n  first\n  second\n  (inner): Wordy(\n    first\n    second\n  )\n)")
 
 
 @pytest.mark.torch

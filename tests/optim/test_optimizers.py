@@ -146,7 +146,9 @@ def test_names():
     assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
 
 
-@pytest.mark.parametrize("clone", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "clone", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["copy", "pickle"]
+)
 def test_copies_of_model_and_optimiser_belong_together(clone):
     net = nn.Linear(2, 1)
     optimizer = optim.Adam(net.parameters())
