@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any
 
 from tinygrad_edu.creation import empty
@@ -60,9 +61,9 @@ class _Conv(Module):
 
     def _sizes(self, value: Any, what: str) -> tuple[int, ...]:
         sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,) * self.dims
-        if len(sizes) != self.dims or not all(isinstance(n, int) and not isinstance(n, bool) for n in sizes):
+        if len(sizes) != self.dims or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in sizes):
             raise TypeError(f"{self._get_name()}: {what} must be an int or {self.dims} ints, got {value!r}")
-        return sizes
+        return tuple(int(n) for n in sizes)
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew: kaiming-uniform with a = √5, which is U(−1/√fan_in, 1/√fan_in)."""

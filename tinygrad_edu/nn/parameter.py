@@ -15,6 +15,8 @@ class Parameter(Tensor):
     Raises TypeError for data that is no tensor, DTypeError for an integer one that requires grad.
     """
 
+    _is_param = True  # pictures ask for it, since the engine does not know this class
+
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         self.array = Tensor([]).array if data is None else check_tensor("Parameter", data).array
         self.grad = None

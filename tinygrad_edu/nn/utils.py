@@ -47,7 +47,9 @@ def clip_grad_norm_(
         )
     scale = min(1.0, float(max_norm) / (float(total) + 1e-6)) if np.isfinite(total) else float(max_norm) / float(total)
     for owner in owners:
-        _replace(owner, owner.grad.array * owner.grad.array.dtype.type(scale))  # type: ignore[union-attr]
+        with np.errstate(invalid="ignore"):  # inf · 0 is NaN, as in PyTorch
+            scaled = owner.grad.array * owner.grad.array.dtype.type(scale)  # type: ignore[union-attr]
+        _replace(owner, scaled)
     return plain(total)
 
 

@@ -78,9 +78,13 @@ def write(x: Array, index: Any, value: Any) -> None:
         x[index] = value
     except IndexError as error:
         raise LabelError(f"index: {error}; the tensor is {x.shape}") from None
-    except ValueError:
+    except (TypeError, ValueError):
+        part = x[index].shape
+        extra = np.ndim(value) - len(part)
+        if extra > 0 and all(n == 1 for n in value.shape[:extra]):  # beside a mask NumPy refuses leading dims of 1
+            return write(x, index, value.reshape(value.shape[extra:]))
         raise ShapeError(
-            f"index: a value of shape {np.shape(value)} does not fit the indexed part {x[index].shape} of {x.shape}"
+            f"index: a value of shape {np.shape(value)} does not fit the indexed part {part} of {x.shape}"
         ) from None
 
 

@@ -80,7 +80,7 @@ def sum_to(x: Array, shape: Ints) -> Array:
     axes = tuple(range(leading)) + tuple(
         i + leading for i, n in enumerate(shape) if n == 1 and x.shape[i + leading] != 1
     )
-    return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)
+    return np.asarray(np.add.reduce(x, axis=axes, keepdims=True)).reshape(shape)
 
 
 sum_to.backward(x=lambda grad, x_shape: expand(grad, shape=x_shape))
@@ -210,6 +210,8 @@ cat.backward(tensors=lambda grad, i, tensors_shapes, dim: _part(grad, i, tensors
 @op(symbol="pad", formula="pad({x})", gradients={"x": "{grad} without its border"}, method=False)
 def constant_pad(x: Array, padding: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
     """x with `before` and `after` entries of `value` around each dim; negative counts crop."""
+    if x.ndim == 0:
+        return np.array(x)
     for (before, after), n in zip(padding, x.shape, strict=True):
         if n + before + after < 0:
             raise ShapeError(f"pad: padding {tuple(padding)} leaves a negative size of the input {x.shape}")

@@ -59,7 +59,6 @@ class Adagrad(Optimizer):
         if group["weight_decay"]:
             g = g + float(group["weight_decay"]) * p.array
         lr = float(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
-        total += g * g
-        # 0/0 where no gradient has come yet and eps is 0 is NaN, as in PyTorch
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):  # 0/0, where no gradient has come yet and eps is 0, is NaN as in PyTorch
+            total += g * g
             p.array -= lr * g / (np.sqrt(total) + group["eps"])

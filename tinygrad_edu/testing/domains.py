@@ -241,7 +241,7 @@ def an_index(choose: Chooser, shape: tuple[int, ...]) -> tuple[Any, ...]:
             (slice(None), np.array([[0, 1], [1, 1]])),
             (rows, np.array([0, 1, 0])),
             (mask,),
-            (mask[:, 0],),
+            (mask[..., 0],),
             (None, rows, Ellipsis),
         ]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from tinygrad_edu.errors import DTypeError, ShapeError
@@ -36,16 +36,11 @@ def same_dtype(name: str, x: Tensor, other: Tensor, what: str = "weight") -> Non
 
 def pair(name: str, value: Any, what: str) -> Pair:
     """A size for height and width: one number for both, or two."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name}: {what} must be an int or two ints, got {value!r}")
-    if isinstance(value, int):
-        return (value, value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        numbers = tuple(value)
-        if len(numbers) == 1:
-            numbers *= 2
-        if len(numbers) == 2 and all(isinstance(n, int) for n in numbers):
-            return numbers
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if len(sizes) == 1:
+        sizes *= 2
+    if len(sizes) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) for n in sizes):
+        return int(sizes[0]), int(sizes[1])
     raise TypeError(f"{name}: {what} must be an int or two ints, got {value!r}")
 
 

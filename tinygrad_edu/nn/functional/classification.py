@@ -94,14 +94,15 @@ def _against_labels(
     if weight is None and safe is labels and reduction == "mean" and not smoothing:
         return -picked.mean()
     # What each label counts for: its class weight, nothing where it is ignored.
-    counts = _weights(weight, log_p)[safe] * ~ignored
+    classes = log_p.array.shape[dim]
+    weights = np.ones(classes, log_p.array.dtype) if weight is None else weight.array
+    counts = weights[safe] * ~ignored
     shares = plain(counts)
     shares.name = "w"
     losses = -picked.squeeze(dim) * shares
     total = _reduced_by(losses, counts, reduction)
     if not smoothing:
         return total
-    classes = log_p.array.shape[dim]
     everywhere = log_p if weight is None else log_p * _along(weight, log_p, dim)
     smooth = -everywhere.sum(dim) * plain((~ignored).astype(log_p.array.dtype))
     return total * (1 - smoothing) + _reduced_by(smooth, counts, reduction) * (smoothing / classes)
@@ -122,13 +123,6 @@ def _against_probabilities(
     terms = log_p * q if weight is None else log_p * q * _along(weight, log_p, dim)
     losses = -terms.sum(dim)
     return reduced(losses, reduction)
-
-
-def _weights(weight: Tensor | None, like: Tensor) -> Any:
-    """The class weights as an array that labels choose from; ones without a weight, for one entry or many."""
-    if weight is not None:
-        return weight.array
-    return np.ones(like.array.shape[_class_dim("", like)], like.array.dtype)
 
 
 def _along(weight: Tensor, log_p: Tensor, dim: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.errors import DTypeError, LabelError, ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
+from tinygrad_edu.functions.linear import einsum
 from tinygrad_edu.nn.functional.checks import batched, floating, pair, same_dtype
 from tinygrad_edu.nn.functional.shape import pad
 from tinygrad_edu.tensor import Tensor
@@ -61,8 +63,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         )
     if shapes[0][:-1] != shapes[1][:-1]:
         raise ShapeError(f"bilinear: the inputs' leading dims must agree, got {shapes[0]} and {shapes[1]}")
-    from tinygrad_edu.functions.linear import einsum
-
     y = einsum("...i,kij,...j->...k", x1, weight, x2)
     return y if bias is None else y + bias
 
@@ -144,9 +144,9 @@ def conv1d(
 
 def _single(what: str, value: Any) -> int:
     number = value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
-    if not isinstance(number, int):
+    if not isinstance(number, Integral):
         raise TypeError(f"conv1d: {what} must be an int, got {value!r}")
-    return number
+    return int(number)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:

@@ -65,14 +65,16 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: Expected running_mean and running_var to be defined when training=False")
         mu, var = running_mean.detach().reshape(per_channel), running_var.detach().reshape(per_channel)
-        mu.name, var.name = "μ", "σ²"
+        mu.name = "μ"
         centred = x - mu
     with statistics:
         inv_std = _reciprocal(_sqrt(var + eps))
     x_hat = centred * inv_std
     if mode.grad:
         mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"
-    y = x_hat if weight is None else x_hat * _shaped(weight, per_channel)
+        if not training:
+            inv_std.name = "1/√(σ² + ε)"
+    y = x_hat if weight is None else _shaped(weight, per_channel) * x_hat
     return y if bias is None else y + _shaped(bias, per_channel)
 
 
@@ -101,8 +103,9 @@ def _move(running: Tensor | None, batch: Tensor, momentum: float, factor: float)
     if running is None:
         return
     statistic = batch.array.reshape(running.array.shape)
-    running.array *= 1 - momentum
-    running.array += (momentum * factor) * statistic
+    with np.errstate(all="ignore"):  # what is not finite shows in the result
+        running.array *= 1 - momentum
+        running.array += (momentum * factor) * statistic
     versions.bump(running.array)
 
 
@@ -136,7 +139,7 @@ def layer_norm(
     x_hat = centred * _reciprocal(_sqrt(var + eps))
     if mode.grad:
         mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"
-    y = x_hat if weight is None else x_hat * weight
+    y = x_hat if weight is None else weight * x_hat
     return y if bias is None else y + bias
 
 
@@ -165,6 +168,7 @@ def _dropped(name: str, x: Tensor, p: float, training: bool, inplace: bool, shap
     if not training or p == 0:
         return x
     kept = default_generator.numpy.random(shape, np.float32) >= p
-    mask = plain(kept * x.array.dtype.type(0 if p == 1 else 1 / (1 - p)))
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    mask = plain(kept.astype(x.array.dtype) * x.array.dtype.type(scale))
     mask.name = "mask"
     return in_place(x, lambda v: v * mask) if inplace else x * mask
