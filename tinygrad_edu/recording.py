@@ -93,6 +93,9 @@ def apply(op: Op, inputs: Sequence[Any], params: dict[str, Any]) -> Tensor:
                 plain = False
             arrays.append(array)
             nodes.append(x.node if x.view_of is None else live_node(x))
+        elif x is None:  # an input that was left out
+            arrays.append(None)
+            nodes.append(None)
         else:
             plain = False
             arrays.append(x)
@@ -162,7 +165,7 @@ def record(
         if source is None:
             if isinstance(inputs[i], _tensor_class):
                 nodes[i] = constant_of(inputs[i])
-            elif np.ndim(arrays[i]) == 0:
+            elif arrays[i] is not None and np.ndim(arrays[i]) == 0:
                 nodes[i] = arrays[i]  # a number: pictures print it in the formula
     node = Node(
         op,
@@ -193,8 +196,8 @@ def constant_of(tensor: Tensor) -> Constant:
 def promote(op: Op, inputs: Sequence[Any]) -> list[Any]:
     """The inputs with the dtypes that `op` works on: casts are recorded, numbers become 0-d arrays."""
     tensor_class = _tensor_class
-    places = [i for i in range(len(inputs)) if op.variadic or op.inputs[i] not in CHOOSERS]
-    promoted = [x if isinstance(x, tensor_class) else _operand(op, x) for x in inputs]
+    places = [i for i, x in enumerate(inputs) if x is not None and (op.variadic or op.inputs[i] not in CHOOSERS)]
+    promoted = [x if x is None or isinstance(x, tensor_class) else _operand(op, x) for x in inputs]
     operands = [promoted[i].array if isinstance(promoted[i], tensor_class) else promoted[i] for i in places]
     target = _target(op, operands).dtype
     for i, x in zip(places, operands, strict=True):

@@ -466,10 +466,11 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """Take the hook away; calling it twice is fine."""
-        if isinstance(self._hooks, dict):
-            self._hooks.pop(self._hook, None)
-        elif self._hook in self._hooks:
-            self._hooks.remove(self._hook)
+        hooks, self._hooks = self._hooks, []  # a second call finds nothing, even if the same hook is registered twice
+        if isinstance(hooks, dict):
+            hooks.pop(self._hook, None)
+        elif self._hook in hooks:
+            hooks.remove(self._hook)
 
     def __enter__(self) -> RemovableHandle:
         return self

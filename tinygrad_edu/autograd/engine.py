@@ -13,8 +13,9 @@ import numpy as np
 
 from tinygrad_edu.autograd import versions
 from tinygrad_edu.autograd.modes import enable_grad, mode
-from tinygrad_edu.autograd.node import FREED, KEEP, Leaf, Node
+from tinygrad_edu.autograd.node import FREED, KEEP, Constant, Leaf, Node
 from tinygrad_edu.errors import GraphError
+from tinygrad_edu.ops.basic import alias
 from tinygrad_edu.ops.movement import sum_to
 from tinygrad_edu.ops.registry import CACHE, INPUT, INPUTS, KEPT, OUT
 
@@ -23,8 +24,8 @@ Lift = Callable[[Any, Any], Any]  # (array, node) -> Tensor
 _by_position = attrgetter("position")
 
 
-def reachable(roots: Sequence[Node]) -> list[Node]:
-    """Every node that a gradient can reach from the roots, latest first."""
+def reachable(roots: Sequence[Node], since: int = 0) -> list[Node]:
+    """Every node made since a position that a gradient can reach from the roots, latest first."""
     seen: set[Node] = set()
     stack = list(roots)
     while stack:
@@ -35,8 +36,9 @@ def reachable(roots: Sequence[Node]) -> list[Node]:
         if node.plan is not None:
             inputs = node.inputs
             for i in node.plan.active:
-                if inputs[i] not in seen:
-                    stack.append(inputs[i])
+                child = inputs[i]
+                if child not in seen and child.position >= since:
+                    stack.append(child)
     return sorted(seen, key=_by_position, reverse=True)
 
 
@@ -63,9 +65,12 @@ def walk(
     recorded, so that gradients have gradients.  lift: makes a tensor of an array and the node it came from.
     Raises GraphError when a saved value was freed or changed in place.
     """
-    order = reachable([node for node, _ in roots])
-    if targets is not None:
-        order = leading_to(order, targets)
+    starts = [node for node, _ in roots]
+    if targets is None:
+        order = reachable(starts)
+    else:
+        # what is older than every target cannot lead to one
+        order = leading_to(reachable(starts, min((t.position for t in targets), default=0)), targets)
     pending: dict[Node, Any] = {}
     borrowed: set[Node] = set()  # nodes whose gradient array belongs to somebody else too
     for node, grad in roots:
@@ -112,6 +117,8 @@ def _steps(
                 if leaf is not None:
                     leaf._accumulate(grad, node in borrowed)
             continue
+        if wanted is not None and not any(node.inputs[i] in wanted for i in plan.active):
+            continue  # a target itself: nothing behind it is asked for, so its saved values are neither read nor freed
         saved = node.saved
         if saved is FREED:
             raise GraphError(
@@ -126,7 +133,8 @@ def _steps(
         elif keep or grad.size <= KEEP:
             node.grad = grad
         inputs, params = node.inputs, node.params
-        for i, rule in plan.calls:
+        calls = plan.calls if plan.joint is None else _joint_calls(node, grad, saved, create_graph, lift)
+        for i, rule in calls:
             child = inputs[i]
             if wanted is not None and child not in wanted:
                 continue
@@ -146,6 +154,45 @@ def _steps(
         if not retain_graph and plan.saves:
             node.saved = FREED
     return [caught[node] for node in targets] if targets is not None else []
+
+
+def _joint_calls(node: Node, grad: Any, saved: Any, create_graph: bool, lift: Lift) -> list[tuple[int, Any]]:
+    """The gradients of a fused op's inputs, computed together, in the form of one rule per input."""
+    plan = node.plan
+    assert plan is not None and plan.joint is not None
+    if create_graph:
+        out, starts = replay(node, lift)
+        targets = [starts[i].node for i in plan.active]
+        shares = walk([(out.node, grad)], retain_graph=True, create_graph=True, lift=lift, targets=targets)
+        found = dict(zip(plan.active, shares, strict=True))
+    else:
+        found = dict(enumerate(plan.joint(grad, saved, node.params)))
+    return [(i, lambda *_, share=found[i]: share) for i in plan.active]
+
+
+def replay(node: Node, lift: Lift) -> tuple[Any, list[Any]]:
+    """Run the composition that a fused node stands for, recorded; returns its result and the tensors it began with.
+
+    Each begins with an alias of an input, so that gradients can stop there and yet be differentiated further.
+    """
+    op, plan = node.op, node.plan
+    assert op is not None and plan is not None
+    if op.composition is None:
+        raise GraphError(f"{op}: has no composition to differentiate again or to draw")
+    starts = []
+    for source, value in zip(node.inputs, node.saved, strict=False):
+        start = lift(value, source if isinstance(source, Node) else None)
+        if isinstance(source, Node):
+            start = alias(start)
+        elif isinstance(source, Constant):
+            start.__dict__["_constant"] = source
+        starts.append(start)
+    before, mode.scope = mode.scope, node.scope
+    try:
+        with enable_grad():
+            return op.composition(*starts, **node.params), starts
+    finally:
+        mode.scope = before
 
 
 def _run_hooks(node: Node, grad: Any, create_graph: bool, lift: Lift) -> Any:

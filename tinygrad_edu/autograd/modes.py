@@ -69,14 +69,21 @@ class _GradMode:
             @functools.wraps(function)
             def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
                 generator = function(*args, **kwargs)
-                sent: Any = None
+                resume: Callable[[], Any] = functools.partial(next, generator)
                 while True:
                     with _GradMode(enabled, inference):
                         try:
-                            value = generator.send(sent)
+                            value = resume()
                         except StopIteration as stop:
                             return stop.value
-                    sent = yield value
+                    try:
+                        resume = functools.partial(generator.send, (yield value))
+                    except GeneratorExit:
+                        with _GradMode(enabled, inference):
+                            generator.close()
+                        raise
+                    except BaseException as error:
+                        resume = functools.partial(generator.throw, error)
 
             return steps  # type: ignore[return-value]
 

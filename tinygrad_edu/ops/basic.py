@@ -39,6 +39,15 @@ def cast(x: Array, dtype: Any = "float32", source: Any = "float32") -> Array:
 cast.backward(x=lambda grad, dtype, source: cast(grad, dtype=source, source=dtype))
 
 
+@op(symbol="", formula="{x}", gradients={"x": "{grad}"}, elementwise=True, method=False)
+def alias(x: Array) -> Array:
+    """x itself, as a node of its own: where the replay of a fused op begins."""
+    return x
+
+
+alias.backward(x=lambda grad: grad)
+
+
 @op(symbol="clone", formula="{x}", gradients={"x": "{grad}"}, elementwise=True)
 def clone(x: Array) -> Array:
     """A copy of x through which gradients flow."""

@@ -36,33 +36,45 @@ registry: dict[str, Op] = {}
 class Plan:
     """What a node keeps and runs, for one choice of the inputs that need a gradient."""
 
-    __slots__ = ("active", "calls", "needs_out", "saves", "sources")
+    __slots__ = ("active", "calls", "joint", "saves")
 
     def __init__(self, op: Op, needs: Sequence[bool]) -> None:
-        self.active = tuple(i for i, needed in enumerate(needs) if needed and op.rule_of(i) is not None)
         saves: list[tuple[int, Any]] = []
         self.calls: list[tuple[int, Callable[..., Any]]] = []
-        for i in self.active:
-            rule = op.rule_of(i)
-            assert rule is not None
-            arguments = []
-            for name in rule.__code__.co_varnames[: rule.__code__.co_argcount]:
-                source = op.source_of(name)
-                if source == "grad":
-                    arguments.append("grad")
-                elif source == "i":
-                    arguments.append(str(i))
-                elif source == "param":
-                    arguments.append(f"params[{name!r}]")
-                else:
-                    if source not in saves:
-                        saves.append(source)
-                    arguments.append(f"saved[{saves.index(source)}]")
-            # One generated call per rule, so that a step of the walk is one Python call and no interpretation.
-            call = eval(f"lambda grad, saved, params: rule({', '.join(arguments)})", {"rule": rule})
-            self.calls.append((i, call))
+        self.joint: Callable[..., Any] | None = None
+        if op.joint is not None:
+            self.active = tuple(i for i, needed in enumerate(needs) if needed)
+            saves = [(INPUT, i) for i in range(len(op.inputs))]  # what a replay of the composition starts from
+            self.joint = _call(op, op.joint, saves, needs=tuple(needs))
+        else:
+            self.active = tuple(i for i, needed in enumerate(needs) if needed and op.rule_of(i) is not None)
+            for i in self.active:
+                rule = op.rule_of(i)
+                assert rule is not None
+                self.calls.append((i, _call(op, rule, saves, i=i)))
         self.saves = tuple(saves)
-        self.needs_out = (OUT, None) in saves
+
+
+def _call(op: Op, rule: Rule, saves: list[tuple[int, Any]], **known: Any) -> Callable[..., Any]:
+    """The rule as a function of (grad, saved, params): generated once, so that a step of the walk is one Python call.
+
+    saves: grows by what the rule names and nobody has saved yet.
+    """
+    arguments = []
+    for name in rule.__code__.co_varnames[: rule.__code__.co_argcount]:
+        source = op.source_of(name)
+        if source == "grad":
+            arguments.append("grad")
+        elif source == "known":
+            arguments.append(repr(known[name]))
+        elif source == "param":
+            arguments.append(f"params[{name!r}]")
+        else:
+            if source not in saves:
+                saves.append(source)
+            arguments.append(f"saved[{saves.index(source)}]")
+    made: Callable[..., Any] = eval(f"lambda grad, saved, params: rule({', '.join(arguments)})", {"rule": rule})
+    return made
 
 
 class Op:
@@ -113,6 +125,8 @@ class Op:
         self.inputs, self.params = tuple(inputs), tuple(params)
         self.required = tuple(name for name in params if name not in self.defaults)
         self.rules: dict[str, Rule] = {}
+        self.joint: Rule | None = None
+        self.composition: Callable[..., Any] | None = None
         self.extra_outputs = len(self.caches) + len(self.kept)
         self._plans: dict[Any, Plan] = {}
         self._summary = forward.__doc__ or ""
@@ -142,16 +156,32 @@ class Op:
         self.rules.update(rules)
         self._plans.clear()
 
+    def backward_jointly(self, rule: Rule) -> None:
+        """Declare one rule for all inputs of a fused op, on arrays: it returns a gradient, or None, for each.
+
+        `needs` in its parameters tells which inputs need one.  A fused op stands for a `composition` of primitives,
+        a function of its inputs and parameters that is set where it is defined: higher derivatives and pictures are
+        made from that, replayed from the saved inputs, so a joint rule need not be differentiable.
+        """
+        self.joint = rule
+        for need in rule.__code__.co_varnames[: rule.__code__.co_argcount]:
+            if self.source_of(need) is None:
+                raise TypeError(f"{self.name}.backward_jointly: the rule names {need!r}, which {self.name} has not")
+        self._plans.clear()
+
     def rule_of(self, i: int) -> Rule | None:
         """The rule of the i-th input (a variadic op has one for all), or None where it has no gradient."""
         return self.rules.get(self.inputs[0 if self.variadic else i])
 
     def source_of(self, name: str) -> Any:
-        """Where a rule finds the value it names: "grad", "i", "param", or what to save; None if unknown."""
+        """Where a rule finds the value it names: "grad", "known", "param", or what to save; None if unknown.
+
+        Known are `i`, the place of a variadic input, and `needs`, which inputs of a joint rule need a gradient.
+        """
         if name == "grad":
             return name
-        if name == "i" and self.variadic:
-            return name
+        if (name == "i" and self.variadic) or (name == "needs" and self.joint is not None):
+            return "known"
         if name == "out":
             return (OUT, None)
         if self.variadic and name in (self.inputs[0], self.inputs[0] + "_shapes"):
@@ -287,7 +317,7 @@ def op(
 
 def differentiable_ops() -> Iterator[Op]:
     """Every registered op that has a backward rule, in order of definition."""
-    return (made for made in registry.values() if made.rules)
+    return (made for made in registry.values() if made.rules or made.joint is not None)
 
 
 def _with_arrays(inputs: Sequence[Any]) -> list[Any]:
