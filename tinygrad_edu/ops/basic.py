@@ -39,10 +39,10 @@ def cast(x: Array, dtype: Any = "float32", source: Any = "float32") -> Array:
 cast.backward(x=lambda grad, dtype, source: cast(grad, dtype=source, source=dtype))
 
 
-@op(symbol="", formula="{x}", gradients={"x": "{grad}"}, elementwise=True, method=False)
+@op(symbol="alias", formula="{x}", gradients={"x": "{grad}"}, view=True, elementwise=True, method=False)
 def alias(x: Array) -> Array:
-    """x itself, as a node of its own: where the replay of a fused op begins."""
-    return x
+    """A view of all of x, as a node of its own: where the replay of a fused op begins."""
+    return x.view()
 
 
 alias.backward(x=lambda grad: grad)
