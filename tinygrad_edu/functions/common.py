@@ -18,7 +18,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def numpy_names(function: F) -> F:
-    """Let `axis` and `keepdims` stand for `dim` and `keepdim`, and `input` for the first parameter."""
+    """Let `axis` and `keepdims` stand for `dim` and `keepdim`, and `input` for the first parameter.
+
+    An `out` of None, which NumPy's own functions pass along (np.max(x) calls x.max), is dropped.
+    """
 
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Any:
@@ -27,6 +30,8 @@ def numpy_names(function: F) -> F:
                 kwargs["dim"] = kwargs.pop("axis")
             if "keepdims" in kwargs:
                 kwargs["keepdim"] = kwargs.pop("keepdims")
+            if "out" in kwargs and kwargs.pop("out") is not None:
+                raise TypeError(f"{function.__name__}: out= is not supported; assign the result, or use copy_()")
             if "input" in kwargs and not args:
                 args = (kwargs.pop("input"),)
         return function(*args, **kwargs)
