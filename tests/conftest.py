@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# No deadline: Numba compiles on the first call. HYPOTHESIS_PROFILE=thorough looks longer, and at new examples each time.
+# No deadline: Numba compiles on the first call. HYPOTHESIS_PROFILE=thorough looks longer, at new examples each time.
 settings.register_profile(
     "default", deadline=None, max_examples=12, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

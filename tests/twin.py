@@ -142,7 +142,7 @@ def run(library: Any, code: str, backward: bool = True) -> tuple[Any, Any, Any]:
 def builtin_type(error: BaseException) -> type[BaseException]:
     """The built-in class of an error: ShapeError is a RuntimeError."""
     found = next(c for c in type(error).__mro__ if getattr(builtins, c.__name__, None) is c)
-    # "not implemented for this dtype" is a NotImplementedError in some of PyTorch's functions and a RuntimeError in others
+    # "not implemented for this dtype" is a NotImplementedError in some of PyTorch's functions, a RuntimeError in others
     return RuntimeError if found is NotImplementedError else found
 
 

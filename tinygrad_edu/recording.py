@@ -197,7 +197,7 @@ def promote(op: Op, inputs: Sequence[Any]) -> list[Any]:
     """The inputs with the dtypes that `op` works on: casts are recorded, numbers become 0-d arrays."""
     tensor_class = _tensor_class
     places = [i for i, x in enumerate(inputs) if x is not None and (op.variadic or op.inputs[i] not in CHOOSERS)]
-    promoted = [x if x is None or isinstance(x, tensor_class) else _operand(op, x) for x in inputs]
+    promoted: list[Any] = [x if x is None or isinstance(x, tensor_class) else _operand(op, x) for x in inputs]
     operands = [promoted[i].array if isinstance(promoted[i], tensor_class) else promoted[i] for i in places]
     target = _target(op, operands).dtype
     for i, x in zip(places, operands, strict=True):

@@ -28,7 +28,8 @@ FOURTH = {
 def sigmoid_derivatives():
     s = 1 / (1 + math.exp(-POINT))
     first = s * (1 - s)
-    return [s, first, first * (1 - 2 * s), first * (1 - 6 * s + 6 * s * s), first * (1 - 2 * s) * (1 - 12 * s + 12 * s * s)]
+    third = first * (1 - 6 * s + 6 * s * s)
+    return [s, first, first * (1 - 2 * s), third, first * (1 - 2 * s) * (1 - 12 * s + 12 * s * s)]
 
 
 FOURTH["sigmoid"] = (t.sigmoid, sigmoid_derivatives())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import tracemalloc
@@ -87,9 +88,11 @@ def test_two_threads_walk_the_same_graph():
     y = (x.exp() * x.sin()).sum()
     expected = autograd.grad(y, x, retain_graph=True)[0].tolist()
     found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(autograd.grad(y, x, retain_graph=True)[0].tolist())) for _ in range(4)
-    ]
+
+    def work():
+        found.append(autograd.grad(y, x, retain_graph=True)[0].tolist())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -165,10 +168,8 @@ def _failed(refs):
     w = t.randn(20, 20, requires_grad=True)
     loss = (w * w).sum()
     loss.backward()
-    try:
+    with contextlib.suppress(RuntimeError):
         loss.backward()
-    except RuntimeError:
-        pass
     refs += [weakref.ref(loss.node), weakref.ref(w.array)]
 
 

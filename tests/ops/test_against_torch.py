@@ -36,7 +36,9 @@ def test_matrix(code):
     assert_twins(code, torch)
 
 
-SMOOTH = "exp expm1 square sin cos tan atan sinh cosh tanh erf sigmoid relu floor ceil round neg reciprocal clone abs sign"
+SMOOTH = """
+exp expm1 square sin cos tan atan sinh cosh tanh erf sigmoid relu floor ceil round neg reciprocal clone abs sign
+"""
 TESTS = "isnan isinf isfinite logical_not"
 POSITIVE = "log log2 log10 log1p sqrt rsqrt"
 
@@ -76,7 +78,8 @@ def _promoting():
         if op == "**" and (y == "i[:1]" or "b" in x + y or "True" in (x, y)):
             continue  # integers to negative powers: 0 in PyTorch, an error here; PyTorch's own gradient fails for bools
         yield f"{x} {op} {y}"
-    for op, x, y in itertools.product("&|^", ("i", "i32", "u8", "b", "2", "True", "x"), ("i[:1]", "u8[:1]", "b[:1]", "x", "2.5")):
+    whole = ("i", "i32", "u8", "b", "2", "True", "x"), ("i[:1]", "u8[:1]", "b[:1]", "x", "2.5")
+    for op, x, y in itertools.product("&|^", *whole):
         yield f"{x} {op} {y}"
 
 
@@ -86,15 +89,19 @@ def test_promotion(code):
     assert_twins(code, torch)
 
 
+REDUCTIONS = "sum mean prod amax amin max min argmax argmin all any std var logsumexp norm count_nonzero"
+
+
 def _reducing():
     dims = ("0", "-1", "dim=1, keepdim=True", "axis=0", "5", "dim=0")
-    for name in "sum mean prod amax amin max min argmax argmin all any std var logsumexp norm count_nonzero".split():
+    for name in REDUCTIONS.split():
         options = [a for a in dims if not (name == "count_nonzero" and "keepdim" in a)]
         if name == "norm":
             options = ["p=2, dim=1", "dim=0", "p=1, dim=(0, 1)", "inf", "dim=5"]
         several = name in ("sum", "mean", "amax", "amin", "std", "var", "logsumexp", "all", "any", "count_nonzero")
         for x in ("x", "w", "d", "x[:, ::2]", "x.T"):
-            yield from (f"{x}.{name}({a})" for a in ("", *options, *(("(0, 1)", "[0]", "dim=(0, -1)", "(0, 0)") if several else ())))
+            more = ("(0, 1)", "[0]", "dim=(0, -1)", "(0, 0)") if several else ()
+            yield from (f"{x}.{name}({a})" for a in ("", *options, *more))
         yield from (f"torch.{name}(x, {a})" for a in options)
         yield from (f"s.{name}({a})" for a in options[:1] + options[-2:] if name not in ("std", "var"))
         yield from (f"{x}.{name}(0)" for x in ("i", "i32", "u8", "b", "ties") if not (x == "b" and "arg" in name))

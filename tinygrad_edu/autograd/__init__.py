@@ -11,6 +11,7 @@ from typing import Any
 from tinygrad_edu.autograd.modes import (
     composite,
     enable_grad,
+    fused,
     inference_mode,
     is_grad_enabled,
     is_inference_mode_enabled,
@@ -32,6 +33,7 @@ _ABOVE = {
 __all__ = [
     "composite",
     "enable_grad",
+    "fused",
     "inference_mode",
     "is_grad_enabled",
     "is_inference_mode_enabled",

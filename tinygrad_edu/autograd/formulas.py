@@ -17,7 +17,7 @@ _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 class Formulas:
-    """Names and formulas over a collected graph; build.py, which collects it, adds the records."""
+    """Names and formulas over a collected graph; graph.py, which collects it, adds the records."""
 
     roots: list[Node]
     names: dict[Any, str]
@@ -28,11 +28,15 @@ class Formulas:
     letters: int
     text: dict[Any, tuple[str, int]]  # how later formulas write a vertex, and its precedence
 
+    def sources(self, node: Node) -> list[Any]:
+        """What a node computed from; graph.py says how."""
+        raise NotImplementedError
+
     def _source(self, item: Any) -> Any:
         """What is drawn in place of an input: the leaf behind a folded view, the op behind a detached constant."""
         while True:
             if item in self.folded:
-                item = item.inputs[0]
+                item = self.sources(item)[0]
             elif isinstance(item, Constant) and item.origin is not None:
                 item = item.origin
             else:
@@ -47,7 +51,7 @@ class Formulas:
             elif isinstance(item, Constant):
                 fed[item] = True
             else:
-                fed[item] = any(fed.get(s, False) for s in item.inputs if isinstance(s, (Node, Constant)))
+                fed[item] = any(fed.get(s, False) for s in self.sources(item) if isinstance(s, (Node, Constant)))
         return fed
 
     def _is_parameter(self, leaf: Leaf) -> bool:
@@ -63,7 +67,9 @@ class Formulas:
             return "constant"
         user, place = self.users[item][0]
         others = [
-            s for i, s in enumerate(user.inputs) if i != place and isinstance(s, (Node, Constant)) and s is not item
+            s
+            for i, s in enumerate(self.sources(user))
+            if i != place and isinstance(s, (Node, Constant)) and s is not item
         ]
         return "constant" if any(fed[s] for s in others) else "input"
 
@@ -97,7 +103,7 @@ class Formulas:
 
     def _operand(self, node: Node, i: int, precedence: int) -> str:
         """How the i-th input is written inside the formula of `node`."""
-        source = node.inputs[i]
+        source = self.sources(node)[i]
         if source is None:
             return "·"
         if not isinstance(source, (Node, Constant)):
@@ -165,7 +171,7 @@ class Formulas:
         if not op.variadic:
             for k, other in enumerate(op.inputs):
                 values[other] = self._operand(node, k, 3)
-        source = node.inputs[i]
+        source = self.sources(node)[i]
         text = template.format(**values)
         return f"Σ {text}" if op.elementwise and tuple(source.shape) != tuple(node.shape) else text
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.autograd.engine import reachable, replay, walk
 from tinygrad_edu.autograd.formulas import Formulas, number_text
 from tinygrad_edu.autograd.modes import Scope as OpenScope
 from tinygrad_edu.autograd.node import FREED, Constant, Leaf, Node
 from tinygrad_edu.autograd.records import Edge, Graph, Scope, Vertex
 from tinygrad_edu.errors import GraphError
 from tinygrad_edu.ops.registry import INPUT, INPUTS, OUT, Array
-from tinygrad_edu.recording import live_node
+from tinygrad_edu.recording import lift, live_node
 from tinygrad_edu.tensor import Tensor
 
 __all__ = ["Edge", "Graph", "Scope", "Vertex", "graph_of"]
@@ -55,11 +56,14 @@ class _Builder(Formulas):
     """Turns nodes into records; everything iterative, in O(V + E)."""
 
     def __init__(self, roots: list[Node], names: dict[Any, str]) -> None:
-        self.roots, self.names = roots, names
+        self.open: dict[Node, Node] = {}
+        self.inside: dict[Any, tuple[int, int]] = {}
+        self.seen: dict[Node, list[Any]] = {}
+        self.roots, self.names = [self.opened(root) for root in roots], names
         self.order, self.detached = self._collect()
         self.users: dict[Any, list[tuple[Node, int]]] = {}
         for node in self.order:
-            for i, source in enumerate(node.inputs if isinstance(node, Node) else ()):
+            for i, source in enumerate(self.sources(node) if isinstance(node, Node) else ()):
                 if isinstance(source, (Node, Constant)):
                     self.users.setdefault(source, []).append((node, i))
         self.folded = {n for n in self.order if self._folds(n)}
@@ -78,10 +82,45 @@ class _Builder(Formulas):
         origins = [c.origin for c in main if isinstance(c, Constant) and c.origin is not None]
         detached = self._ancestors([o for o in origins if o not in main], main)
         # a detached op stands for its constant
-        return sorted(main | detached, key=lambda n: n.position), detached
+        return sorted(main | detached, key=self._when), detached
 
-    @staticmethod
-    def _ancestors(starts: list[Any], known: set[Any]) -> set[Any]:
+    def _when(self, item: Any) -> tuple[int, int]:
+        """Execution order; the primitives of an opened op come where the op was."""
+        return self.inside.get(item, (item.position, 0))
+
+    def opened(self, node: Any) -> Any:
+        """The primitives that a fused node stands for, by the node of their result, while its inputs are kept."""
+        if not isinstance(node, Node) or node.plan is None or node.plan.joint is None or node.saved is FREED:
+            return node
+        if node not in self.open:
+            out, starts = replay(node, lift)
+            if node.grad is not None:
+                seed = np.asarray(getattr(node.grad, "array", node.grad))
+                ends = [start.node for i, start in enumerate(starts) if i in node.plan.active]
+                walk([(out.node, seed)], retain_graph=True, create_graph=False, lift=lift, targets=ends)
+            if node.name:
+                out.node.name = node.name
+            self.open[node] = out.node
+            for inner in reachable([out.node], node.position + 1):
+                self.inside[inner] = (node.position, inner.position)
+                for source in inner.inputs:
+                    if isinstance(source, Constant) and source.position > node.position:
+                        self.inside[source] = (node.position, source.position)
+        return self.open[node]
+
+    def sources(self, node: Node) -> list[Any]:
+        """What a node computed from, fused ops opened and the aliases where a replay began left out."""
+        found = self.seen.get(node)
+        if found is None:
+            found = []
+            for source in node.inputs:
+                while isinstance(source, Node) and source.op is not None and source.op.name == "alias":
+                    source = source.inputs[0]
+                found.append(self.opened(source))
+            self.seen[node] = found
+        return found
+
+    def _ancestors(self, starts: list[Any], known: set[Any]) -> set[Any]:
         found: set[Any] = set()
         stack = list(starts)
         while stack:
@@ -90,7 +129,7 @@ class _Builder(Formulas):
                 continue
             found.add(node)
             if isinstance(node, Node):
-                stack += [s for s in node.inputs if isinstance(s, (Node, Constant))]
+                stack += [s for s in self.sources(node) if isinstance(s, (Node, Constant))]
         return found
 
     def _folds(self, node: Any) -> bool:
@@ -98,7 +137,7 @@ class _Builder(Formulas):
         if not isinstance(node, Node) or node.op is None or node.op.name not in FOLDED or node.name:
             return False
         return (
-            isinstance(node.inputs[0], (Leaf, Constant))
+            isinstance(self.sources(node)[0], (Leaf, Constant))
             and len(self.users.get(node, ())) == 1
             and node not in self.roots
         )
@@ -140,10 +179,10 @@ class _Builder(Formulas):
             for kind, key in node.plan.saves:
                 if kind == OUT:
                     kept.add(node)
-                elif kind == INPUT and isinstance(node.inputs[key], (Node, Constant)):
-                    kept.add(self._source(node.inputs[key]))
+                elif kind == INPUT and isinstance(self.sources(node)[key], (Node, Constant)):
+                    kept.add(self._source(self.sources(node)[key]))
                 elif kind == INPUTS:
-                    kept.update(self._source(s) for s in node.inputs if isinstance(s, (Node, Constant)))
+                    kept.update(self._source(s) for s in self.sources(node) if isinstance(s, (Node, Constant)))
         return kept
 
     def build(self) -> Graph:
@@ -163,7 +202,7 @@ class _Builder(Formulas):
             if not isinstance(node, Node) or node.op is None:
                 continue
             formulas[node], _ = self._formula(node)
-            for i, source in enumerate(node.inputs):
+            for i, source in enumerate(self.sources(node)):
                 if not isinstance(source, (Node, Constant)):
                     continue
                 flows = node.plan is not None and i in node.plan.active and node not in self.detached
@@ -272,12 +311,12 @@ class _Builder(Formulas):
 
     def _edge(self, source: Any, target: Any, i: int, flows: bool, *, labels: dict[tuple[Any, int], str]) -> Edge:
         op = target.op
-        via_detach = isinstance(target.inputs[i], Constant) and target.inputs[i].origin is not None
+        via_detach = isinstance(self.sources(target)[i], Constant) and self.sources(target)[i].origin is not None
         return Edge(
             source=self.ids[source],
             target=self.ids[target],
             input=op.inputs[0 if op.variadic else i],
-            shape=tuple(target.inputs[i].shape),
+            shape=tuple(self.sources(target)[i].shape),
             gradient=flows,
             label=labels.get((target, i), ""),
             detached=via_detach or target in self.detached,

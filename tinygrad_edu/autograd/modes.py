@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+# Values and gradients of up to this many entries stay with their node for pictures.
+SMALL = 1024
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -28,6 +31,7 @@ class Mode(threading.local):
     grad: bool = True  # record a graph
     inference: bool = False
     keep: bool = False  # keep every value, gradient and source line for pictures
+    fused: bool = True  # let one kernel stand for a composition of primitives
     scope: Scope | None = None
 
 
@@ -164,6 +168,24 @@ def keep_values(enabled: bool = True) -> Iterator[None]:
         yield
     finally:
         mode.keep = before
+
+
+@contextmanager
+def fused(enabled: bool) -> Iterator[None]:
+    """`with fused(False)`: record every composition (BatchNorm, cross-entropy, ...) as its primitives.
+
+    Pictures, explanations and higher derivatives open a fused op by themselves; results agree to rounding.
+    """
+    before, mode.fused = mode.fused, enabled
+    try:
+        yield
+    finally:
+        mode.fused = before
+
+
+def fuses(size: int) -> bool:
+    """True if an op over `size` entries may be fused: small ones are recorded as primitives, whose values are kept."""
+    return mode.fused and not mode.keep and size > SMALL
 
 
 class scope:

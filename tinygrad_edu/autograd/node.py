@@ -11,12 +11,12 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_edu.autograd.modes import Scope
+from tinygrad_edu.autograd.modes import SMALL, Scope
 from tinygrad_edu.autograd.versions import clock
 from tinygrad_edu.ops.registry import Array, Op, Plan
 
-# Values and gradients up to this many entries stay with their node for pictures; larger ones under `keep_values`.
-KEEP = 1024
+# Larger values and gradients are kept under `keep_values`.
+KEEP = SMALL
 
 
 class Freed:

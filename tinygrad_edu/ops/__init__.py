@@ -3,7 +3,18 @@
 `registry` maps every name to its `Op`.  An op called on arrays computes; called on tensors it records.
 """
 
-from tinygrad_edu.ops import arithmetic, basic, convolution, indexing, matrix, movement, pointwise, pooling, reductions
+from tinygrad_edu.ops import (
+    arithmetic,
+    basic,
+    convolution,
+    fused,
+    indexing,
+    matrix,
+    movement,
+    pointwise,
+    pooling,
+    reductions,
+)
 from tinygrad_edu.ops.registry import Op, differentiable_ops, op, registry
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "basic",
     "convolution",
     "differentiable_ops",
+    "fused",
     "indexing",
     "matrix",
     "movement",

@@ -356,6 +356,19 @@ def _conv2d_weight(choose: Chooser) -> Inputs:
     return [values(choose, x), values(choose, _output(x, weight, options))], {"shape": weight, **options}
 
 
+@inputs_for(ops.fused.conv2d_bias)
+def _conv2d_bias(choose: Chooser) -> Inputs:
+    x, weight, options = _convolution(choose)
+    return [values(choose, x), values(choose, weight), values(choose, weight[:1])], options
+
+
+@inputs_for(ops.fused.linear)
+def _linear(choose: Chooser) -> Inputs:
+    x = values(choose, shape_of(choose, min_dims=1))
+    out = choose.integer(0, 3)
+    return [x, values(choose, (out, x.shape[-1])), values(choose, (out,))], {}
+
+
 def _windows(choose: Chooser) -> tuple[tuple[int, ...], dict[str, Any]]:
     kernel = (choose.integer(1, 3), choose.integer(1, 3))
     padding = tuple(choose.integer(0, k // 2) for k in kernel)

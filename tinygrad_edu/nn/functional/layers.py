@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
+from tinygrad_edu.autograd.modes import fuses
 from tinygrad_edu.errors import DTypeError, LabelError, ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.functions.linear import einsum
@@ -29,8 +30,21 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise ShapeError(_linear_error(x, weight))
     if x.array.dtype != weight.array.dtype:
         same_dtype(_linear_name(weight), x, weight)
+    if bias is not None and fuses(x.array.size + weight.array.size):
+        if bias.array.shape != weight.array.shape[:1]:
+            raise ShapeError(
+                f"linear: bias is {tuple(bias.shape)}; it must be ({weight.array.shape[0]},) for {_linear_name(weight)}"
+            )
+        return ops.fused.linear(x, weight, bias)
+    return _affine(x, weight, bias)
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     y = x @ weight.T
     return y if bias is None else y + bias
+
+
+ops.fused.linear.composition = _affine
 
 
 def _linear_name(weight: Tensor) -> str:
@@ -92,15 +106,23 @@ def conv2d(
         x, around = _named_padding(x, padding, weight.array.shape[2:], steps, spread)
     else:
         around = pair("conv2d", padding, "padding")
-    y = _conv2d(x, weight, steps, around, spread, groups)
-    if bias is not None:
-        if bias.array.shape != weight.array.shape[:1]:
-            raise ShapeError(
-                f"conv2d: bias must have one entry per output channel, ({weight.array.shape[0]},), "
-                f"got {tuple(bias.shape)}"
-            )
-        y = y + bias.reshape((1, -1, 1, 1))
+    if bias is not None and bias.array.shape != weight.array.shape[:1]:
+        raise ShapeError(
+            f"conv2d: bias must have one entry per output channel, ({weight.array.shape[0]},), got {tuple(bias.shape)}"
+        )
+    whole = ops.fused.conv2d_bias if bias is not None and fuses(x.array.size) else _conv2d_and_bias
+    y = whole(x, weight, bias, steps, around, spread, groups)
     return y if has_batch else y.squeeze(0)
+
+
+def _conv2d_and_bias(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Tensor:
+    y = _conv2d(x, weight, stride, padding, dilation, groups)
+    return y if bias is None else y + bias.reshape((1, -1, 1, 1))
+
+
+ops.fused.conv2d_bias.composition = _conv2d_and_bias
 
 
 def _named_padding(x: Tensor, padding: str, kernel: Any, stride: Any, dilation: Any) -> tuple[Tensor, tuple[int, int]]:
