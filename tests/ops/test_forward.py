@@ -225,7 +225,7 @@ def test_laws_of_movement(x, seed):
 
 @given(data=st.data())
 def test_indexing_is_numpys(data):
-    from tinygrad_edu.testing.domains import an_index
+    from tinygrad_edu.testing.choosers import an_index
     from tinygrad_edu.testing.strategies import _Drawn
 
     x = data.draw(testing.arrays(min_dims=2, min_side=2))

@@ -45,7 +45,7 @@ def test_array_protocol():
 @pytest.mark.parametrize(
     "other", [np.ones(3), np.ones(3, np.float32), np.arange(3), np.float64(2), np.int32(3), np.ones((2, 1))]
 )
-@pytest.mark.parametrize("op", "add sub mul truediv pow eq lt mod floordiv".split())
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "truediv", "pow", "eq", "lt", "mod", "floordiv"])
 def test_numpy_on_either_side_gives_a_tensor(other, op):
     x = t.tensor([1.0, 2.0, 3.0], dtype=t.float64)
     compute = getattr(operator, op)

@@ -81,3 +81,23 @@ def broadcast_shapes_of(choose: Chooser, count: int) -> list[tuple[int, ...]]:
         own = full[choose.integer(0, len(full)) :] if choose.integer(0, 2) == 0 else full
         shapes.append(tuple(1 if n != 0 and choose.integer(0, 3) == 0 else n for n in own))
     return shapes
+
+
+def an_index(choose: Chooser, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """An index that fits a 2-D or 3-D shape with sides of at least 2."""
+    rows = choose.generator().integers(-shape[0], shape[0], 3)
+    mask = choose.generator().random(shape) < 0.5
+    return choose.choice(
+        [
+            (1,),
+            (slice(None), 0),
+            (Ellipsis, slice(0, 2)),
+            (slice(None, None, 2), None, slice(1, None)),
+            (rows,),
+            (slice(None), np.array([[0, 1], [1, 1]])),
+            (rows, np.array([0, 1, 0])),
+            (mask,),
+            (mask[..., 0],),
+            (None, rows, Ellipsis),
+        ]
+    )

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.ops.registry import Array, Op
-from tinygrad_edu.testing.choosers import Chooser, broadcast_shapes_of, distinct, shape_of, values
+from tinygrad_edu.testing.choosers import Chooser, an_index, broadcast_shapes_of, distinct, shape_of, values
 
 Inputs = tuple[list[Array], dict[str, Any]]
 Sampler = Callable[[Chooser], Inputs]
@@ -225,26 +225,6 @@ def _pad(choose: Chooser) -> Inputs:
 @inputs_for(m.tril, m.triu)
 def _triangle(choose: Chooser) -> Inputs:
     return [_matrix(choose)], {"diagonal": choose.integer(-2, 2)}
-
-
-def an_index(choose: Chooser, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """An index that fits a 2-D or 3-D shape with sides of at least 2."""
-    rows = choose.generator().integers(-shape[0], shape[0], 3)
-    mask = choose.generator().random(shape) < 0.5
-    return choose.choice(
-        [
-            (1,),
-            (slice(None), 0),
-            (Ellipsis, slice(0, 2)),
-            (slice(None, None, 2), None, slice(1, None)),
-            (rows,),
-            (slice(None), np.array([[0, 1], [1, 1]])),
-            (rows, np.array([0, 1, 0])),
-            (mask,),
-            (mask[..., 0],),
-            (None, rows, Ellipsis),
-        ]
-    )
 
 
 @inputs_for(ops.indexing.index)
