@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.tensor import Tensor
 
 # Inputs that choose rather than compute: they keep their own dtype.
-CHOOSERS = ("condition", "index", "indices")
+CHOOSERS = ("condition", "index", "indices", "labels")
 
 _tensor_class: Any = None  # set by tensor.py: the class that `wrap` makes and `apply` recognises
 _new = object.__new__
@@ -128,6 +128,8 @@ def compute(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], nodes: list[An
         if mask:
             node = record(op, inputs, arrays, nodes, mask, params, out, extras)
     result = wrap(out, node)
+    if op.joint is not None and extras:
+        result.__dict__["_extras"] = extras  # statistics that a layer keeps track of
     if op.view and owner(out) is owner(arrays[0]):
         result.view_of = _view(inputs[0], op, params)
     return result

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.autograd.engine import reachable, replay, walk
+from tinygrad_edu.autograd.engine import replay, walk
 from tinygrad_edu.autograd.formulas import Formulas, number_text
 from tinygrad_edu.autograd.modes import Scope as OpenScope
 from tinygrad_edu.autograd.node import FREED, Constant, Leaf, Node
 from tinygrad_edu.autograd.records import Edge, Graph, Scope, Vertex
+from tinygrad_edu.autograd.versions import clock
 from tinygrad_edu.errors import GraphError
 from tinygrad_edu.ops.registry import INPUT, INPUTS, OUT, Array
 from tinygrad_edu.recording import lift, live_node
@@ -93,6 +94,7 @@ class _Builder(Formulas):
         if not isinstance(node, Node) or node.plan is None or node.plan.joint is None or node.saved is FREED:
             return node
         if node not in self.open:
+            replayed = next(clock)
             out, starts = replay(node, lift)
             if node.grad is not None:
                 seed = np.asarray(getattr(node.grad, "array", node.grad))
@@ -101,11 +103,12 @@ class _Builder(Formulas):
             if node.name:
                 out.node.name = node.name
             self.open[node] = out.node
-            for inner in reachable([out.node], node.position + 1):
-                self.inside[inner] = (node.position, inner.position)
-                for source in inner.inputs:
-                    if isinstance(source, Constant) and source.position > node.position:
-                        self.inside[source] = (node.position, source.position)
+            stack: list[Any] = [out.node]
+            while stack:
+                inner = stack.pop()
+                if isinstance(inner, (Node, Constant)) and inner.position > replayed and inner not in self.inside:
+                    self.inside[inner] = (node.position, inner.position)
+                    stack += inner.inputs if isinstance(inner, Node) else [inner.origin]
         return self.open[node]
 
     def sources(self, node: Node) -> list[Any]:

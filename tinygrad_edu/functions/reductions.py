@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu import dtypes, kernels, ops
-from tinygrad_edu.autograd.modes import composite
+from tinygrad_edu.autograd.modes import composite, fuses
 from tinygrad_edu.errors import DTypeError
 from tinygrad_edu.functions.common import axes_array, check_tensor, numpy_names, plain
 from tinygrad_edu.ops.shapes import count, kept_shape, one_dim
@@ -199,6 +199,16 @@ def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
     s = x − max x        e = exp s        p = e / Σ e
     """
     x = _softmax_input("softmax", x, dim, dtype)
+    if _is_last_of_two(x, dim) and fuses(x.array.size):
+        return ops.fused.softmax(x)
+    return _softmax_steps(x, dim)
+
+
+def _is_last_of_two(x: Tensor, dim: int) -> bool:
+    return x.array.ndim == 2 and dim in (1, -1)
+
+
+def _softmax_steps(x: Tensor, dim: int) -> Tensor:
     s = x - _row_max(x, dim)
     s.name = "s"
     e = ops.pointwise.exp(s)
@@ -212,7 +222,10 @@ def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
     s = x − max x        log p = s − log Σ exp s
     """
-    return log_softmax_steps(_softmax_input("log_softmax", x, dim, dtype), dim)
+    x = _softmax_input("log_softmax", x, dim, dtype)
+    if _is_last_of_two(x, dim) and fuses(x.array.size):
+        return ops.fused.log_softmax(x)
+    return log_softmax_steps(x, dim)
 
 
 def log_softmax_steps(x: Tensor, dim: int) -> Tensor:
@@ -222,6 +235,10 @@ def log_softmax_steps(x: Tensor, dim: int) -> Tensor:
     log_p = s - ops.pointwise.log(ops.reductions.sum(ops.pointwise.exp(s), dim=dim, keepdim=True))
     log_p.name = "log p"
     return log_p
+
+
+ops.fused.softmax.composition = lambda x: _softmax_steps(x, 1)
+ops.fused.log_softmax.composition = lambda x: log_softmax_steps(x, 1)
 
 
 def _row_max(x: Tensor, dim: int) -> Tensor:

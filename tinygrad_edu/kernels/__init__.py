@@ -8,6 +8,7 @@ fresh arrays, 0-d ones included; no NumPy warning escapes.
 from __future__ import annotations
 
 from .backend import backend, get_num_threads, set_num_threads, use_backend
+from .channels import accumulate, add_channel_bias, channel_sum
 from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .elementwise import (
     abs,
@@ -51,6 +52,15 @@ from .elementwise import (
     tanh,
     where,
 )
+from .logits import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
+from .normalization import batch_norm, batch_norm_backward, batch_norm_eval, layer_norm, layer_norm_backward
 from .optimizers import adam_step, rmsprop_step, sgd_step
 from .pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_gather
 from .products import matmul
@@ -59,9 +69,11 @@ from .windows import conv_output_size, pool_output_size
 
 __all__ = [
     "abs",
+    "accumulate",
     "acos",
     "adam_step",
     "add",
+    "add_channel_bias",
     "amax",
     "amin",
     "argmax",
@@ -71,7 +83,11 @@ __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
     "backend",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_eval",
     "ceil",
+    "channel_sum",
     "clip",
     "conv2d",
     "conv2d_input_grad",
@@ -79,6 +95,8 @@ __all__ = [
     "conv_output_size",
     "cos",
     "cosh",
+    "cross_entropy",
+    "cross_entropy_backward",
     "cumsum",
     "div",
     "erf",
@@ -87,10 +105,14 @@ __all__ = [
     "floor",
     "floor_divide",
     "get_num_threads",
+    "layer_norm",
+    "layer_norm_backward",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
+    "log_softmax",
+    "log_softmax_backward",
     "matmul",
     "max_pool2d",
     "max_pool2d_backward",
@@ -116,6 +138,8 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "softmax",
+    "softmax_backward",
     "sqrt",
     "square",
     "sub",

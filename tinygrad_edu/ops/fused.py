@@ -76,20 +76,121 @@ def conv2d_bias(
     """
     check_conv2d("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
     out = kernels.conv2d(x, weight, stride, padding, dilation, groups)
-    out += bias[:, None, None]
-    return out
+    return kernels.add_channel_bias(out, bias, out=out)
 
 
 def _conv2d_gradients(grad: Array, x: Array, weight: Array, options: tuple[Any, ...], needs: Needs) -> tuple[Any, ...]:
     return (
         kernels.conv2d_input_grad(grad, weight, x.shape, *options) if needs[0] else None,
         kernels.conv2d_weight_grad(grad, x, weight.shape, *options) if needs[1] else None,
-        kernels.sum(grad, (0, 2, 3), False) if needs[2] else None,
+        kernels.channel_sum(grad) if needs[2] else None,
     )
 
 
 conv2d_bias.backward_jointly(
     lambda grad, x, weight, stride, padding, dilation, groups, needs: _conv2d_gradients(
         grad, x, weight, (stride, padding, dilation, groups), needs
+    )
+)
+
+
+@op(
+    symbol="BN",
+    formula="batchnorm({x})",
+    gradients={"x": "γ/σ · ({grad} − mean − x̂ · mean x̂{grad})", "weight": "Σ {grad} · x̂", "bias": "Σ {grad}"},
+    types="same",
+    kept=("mean", "inv_std", "var"),
+    title="BatchNorm",
+    method=False,
+)
+def batch_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, ...]:
+    """Normalisation of each channel by the statistics of the batch; weight and bias may be left out.
+
+    x (n, c, ...), weight (c,), bias (c,) -> out as x; and mean, 1/√(var + eps), var (c,)
+    Source: Ioffe and Szegedy (2015), Algorithm 1.
+    """
+    return kernels.batch_norm(x, weight, bias, eps)
+
+
+batch_norm.backward_jointly(
+    lambda grad, x, weight, mean, inv_std: kernels.batch_norm_backward(grad, x, weight, mean, inv_std)
+)
+
+
+@op(
+    symbol="LN",
+    formula="layernorm({x})",
+    gradients={"x": "1/σ · (γ{grad} − mean − x̂ · mean x̂γ{grad})", "weight": "Σ {grad} · x̂", "bias": "Σ {grad}"},
+    types="same",
+    kept=("mean", "inv_std"),
+    title="LayerNorm",
+    method=False,
+)
+def layer_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, ...]:
+    """Normalisation of each row; weight and bias may be left out.
+
+    x (m, k), weight (k,), bias (k,) -> out (m, k); and mean, 1/√(var + eps) (m,)
+    Source: Ba, Kiros and Hinton (2016).
+    """
+    return kernels.layer_norm(x, weight, bias, eps)
+
+
+layer_norm.backward_jointly(
+    lambda grad, x, weight, mean, inv_std: kernels.layer_norm_backward(grad, x, weight, mean, inv_std)
+)
+
+
+@op(
+    symbol="log p",
+    formula="log softmax({x})",
+    gradients={"x": "{grad} − softmax · Σ {grad}"},
+    precedence=2,
+    title="LogSoftmax",
+    method=False,
+)
+def log_softmax(x: Array) -> Array:
+    """log softmax of each row: x (m, k) -> out (m, k)."""
+    return kernels.log_softmax(x)
+
+
+log_softmax.backward_jointly(lambda grad, out: (kernels.log_softmax_backward(grad, out),))
+
+
+@op(
+    symbol="p",
+    formula="softmax({x})",
+    gradients={"x": "{out} · ({grad} − Σ {grad}{out})"},
+    title="Softmax",
+    method=False,
+)
+def softmax(x: Array) -> Array:
+    """Softmax of each row: x (m, k) -> out (m, k)."""
+    return kernels.softmax(x)
+
+
+softmax.backward_jointly(lambda grad, out: (kernels.softmax_backward(grad, out),))
+
+
+@op(
+    symbol="−log p",
+    formula="−log softmax({x})[{labels}]",
+    gradients={"x": "{grad} · (softmax − onehot)"},
+    precedence=2,
+    kept=("row_weights", "logsumexp"),
+    title="CrossEntropy",
+    method=False,
+)
+def cross_entropy(x: Array, labels: Array, ignore_index: int = -100) -> tuple[Array, ...]:
+    """−log p of the label of each row.
+
+    x (m, k), labels (m,) int64 -> out (m,), 0 where the label is ignore_index; and the rows' weights and logsumexp
+    """
+    return kernels.cross_entropy(x, labels, None, ignore_index, 0.0)
+
+
+cross_entropy.backward_jointly(
+    lambda grad, x, labels, ignore_index, logsumexp: (
+        kernels.cross_entropy_backward(grad, x, labels, None, ignore_index, 0.0, logsumexp),
+        None,
     )
 )

@@ -342,6 +342,31 @@ def _conv2d_bias(choose: Chooser) -> Inputs:
     return [values(choose, x), values(choose, weight), values(choose, weight[:1])], options
 
 
+@inputs_for(ops.fused.batch_norm)
+def _batch_norm(choose: Chooser) -> Inputs:
+    x = values(choose, (choose.integer(2, 4), choose.integer(1, 3), *shape_of(choose, max_dims=2, min_side=1)))
+    optional = [values(choose, x.shape[1:2]), values(choose, x.shape[1:2])]
+    return [x, *optional], {"eps": 0.1}
+
+
+@inputs_for(ops.fused.layer_norm)
+def _layer_norm(choose: Chooser) -> Inputs:
+    x = values(choose, (choose.integer(1, 3), choose.integer(2, 5)))
+    return [x, values(choose, x.shape[1:]), values(choose, x.shape[1:])], {"eps": 0.1}
+
+
+@inputs_for(ops.fused.softmax, ops.fused.log_softmax)
+def _softmax(choose: Chooser) -> Inputs:
+    return [values(choose, (choose.integer(0, 4), choose.integer(1, 5)))], {}
+
+
+@inputs_for(ops.fused.cross_entropy)
+def _cross_entropy(choose: Chooser) -> Inputs:
+    x = values(choose, (choose.integer(0, 4), choose.integer(2, 5)))
+    labels: Array = choose.generator().integers(0, x.shape[1], x.shape[0])
+    return [x, labels], {"ignore_index": choose.choice([-100, 0])}
+
+
 @inputs_for(ops.fused.linear)
 def _linear(choose: Chooser) -> Inputs:
     x = values(choose, shape_of(choose, min_dims=1))

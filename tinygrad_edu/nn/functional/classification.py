@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.autograd.modes import composite, mode
+from tinygrad_edu.autograd.modes import composite, fuses, mode
 from tinygrad_edu.errors import DTypeError, LabelError, ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.functions.reductions import log_softmax_steps
@@ -33,7 +33,7 @@ def cross_entropy(
         s = z − max z        log p = s − log Σ exp s        L = −mean log p[i, yᵢ]
     weight (c,) weighs each class, and the mean divides by the sum of the weights.  ignore_index: a label that does
     not count.  label_smoothing ε: the target becomes (1 − ε) target + ε/c.
-    No fused kernel stands behind it yet: this composition is the definition.
+    This composition is the definition; for more than 1,024 logits a fused kernel stands for it.
     Raises LabelError for a label outside [0, c), DTypeError for labels that are no integers, SizeError (a ShapeError
     and ValueError) when the batch sizes differ.
     """
@@ -49,6 +49,10 @@ def cross_entropy(
         log_p = log_softmax_steps(z, dim)
         return _named(_against_probabilities(log_p, y, weight, dim, reduction, label_smoothing))
     labels = _labels(name, z, y, dim, ignore_index)
+    if z.ndim == 2 and weight is None and not label_smoothing and fuses(z.array.size):
+        losses = ops.fused.cross_entropy(z, plain(labels.astype(np.int64, copy=False)), ignore_index=ignore_index)
+        counts = (labels != ignore_index).astype(z.array.dtype)
+        return _named(losses.mean() if reduction == "mean" and counts.all() else _reduced_by(losses, counts, reduction))
     log_p = log_softmax_steps(z, dim)
     return _named(_against_labels(log_p, y, labels, weight, dim, ignore_index, reduction, label_smoothing))
 
@@ -106,6 +110,13 @@ def _against_labels(
     everywhere = log_p if weight is None else log_p * _along(weight, log_p, dim)
     smooth = -everywhere.sum(dim) * plain((~ignored).astype(log_p.array.dtype))
     return total * (1 - smoothing) + _reduced_by(smooth, counts, reduction) * (smoothing / classes)
+
+
+def _rows_against_labels(z: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    return _against_labels(log_softmax_steps(z, 1), labels, labels.array, None, 1, ignore_index, "none", 0.0)
+
+
+ops.fused.cross_entropy.composition = lambda x, labels, ignore_index: _rows_against_labels(x, labels, ignore_index)
 
 
 def _reduced_by(losses: Tensor, counts: Any, reduction: str) -> Tensor:

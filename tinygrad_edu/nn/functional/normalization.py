@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import ops
+from tinygrad_edu import kernels, ops
 from tinygrad_edu.autograd import versions
-from tinygrad_edu.autograd.modes import mode, scope
+from tinygrad_edu.autograd.modes import fuses, mode, scope
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.nn.functional.activation import in_place
 from tinygrad_edu.nn.functional.checks import SizeError, floating, same_dtype
+from tinygrad_edu.ops.registry import Array
 from tinygrad_edu.random import default_generator
 from tinygrad_edu.tensor import Tensor
 
@@ -37,43 +39,75 @@ def batch_norm(
         x̂   = (x − μ) · 1/√(σ² + ε)      y  = γ · x̂ + β        (γ is `weight`, β is `bias`)
     In training μ and σ² are the batch's, and the running statistics move towards them by `momentum`, the variance
     unbiased, N/(N − 1) σ²; otherwise they are the running ones.
-    No fused kernel stands behind it yet: this composition is the definition.
+    This composition is the definition; for more than 1,024 entries a fused kernel stands for it.
     Raises SizeError (a ShapeError and ValueError) for one entry per channel in training.
     """
     x = floating("batch_norm", input)
-    shape = x.array.shape
-    dims = (0, *range(2, x.ndim))
-    per_channel = (1, -1) + (1,) * (x.ndim - 2)
-    statistics = scope("batch statistics" if training else "running statistics")  # the box that pictures draw
     _check_channels(x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if training:
-        count = int(np.prod([shape[d] for d in dims]))
-        if count == 1:
-            raise SizeError(
-                f"batch_norm: Expected more than 1 value per channel when training, got input size {list(shape)}; "
-                f"use a larger batch (drop_last=True in the DataLoader), or .eval()"
-            )
-        with statistics:
-            mu = x.mean(dims, keepdim=True)
-        centred = x - mu
-        with statistics:
-            var = _square(centred).mean(dims, keepdim=True)
-        if count:
-            _move(running_mean, mu, momentum, 1.0)
-            _move(running_var, var, momentum, count / (count - 1))
-    else:
+    if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: Expected running_mean and running_var to be defined when training=False")
-        mu, var = running_mean.detach().reshape(per_channel), running_var.detach().reshape(per_channel)
-        mu.name = "μ"
-        centred = x - mu
+        return _by_running_statistics(x, running_mean.detach(), running_var.detach(), weight, bias, eps)
+    count = x.array.size // x.array.shape[1] if x.array.size else 0
+    if count == 1:
+        raise SizeError(
+            f"batch_norm: Expected more than 1 value per channel when training, got input size {list(x.shape)}; "
+            f"use a larger batch (drop_last=True in the DataLoader), or .eval()"
+        )
+    if fuses(x.array.size):
+        y = ops.fused.batch_norm(x, weight, bias, eps=eps)
+        mean, _, variance = y.__dict__.pop("_extras")
+    else:
+        y, mu, var = _by_batch_statistics(x, weight, bias, eps)
+        mean, variance = mu.array, var.array
+    if count:
+        _move(running_mean, mean, momentum, 1.0)
+        _move(running_var, variance, momentum, count / (count - 1))
+    return y
+
+
+def _by_batch_statistics(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """y, μ and σ², line by line as in the paper."""
+    dims = (0, *range(2, x.ndim))
+    statistics = scope("batch statistics")  # the box that pictures draw
     with statistics:
+        mu = x.mean(dims, keepdim=True)
+    centred = x - mu
+    with statistics:
+        var = _square(centred).mean(dims, keepdim=True)
         inv_std = _reciprocal(_sqrt(var + eps))
     x_hat = centred * inv_std
     if mode.grad:
         mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"
-        if not training:
-            inv_std.name = "1/√(σ² + ε)"
+    return _scaled(x_hat, weight, bias), mu, var
+
+
+ops.fused.batch_norm.composition = lambda x, weight, bias, eps: _by_batch_statistics(x, weight, bias, eps)[0]
+
+
+def _by_running_statistics(
+    x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    if not mode.grad and fuses(x.array.size):
+        gamma, beta = (None if p is None else p.array for p in (weight, bias))
+        return plain(kernels.batch_norm_eval(x.array, mean.array, variance.array, gamma, beta, eps))
+    per_channel = (1, -1) + (1,) * (x.ndim - 2)
+    mu, var = mean.reshape(per_channel), variance.reshape(per_channel)
+    mu.name = "μ"
+    centred = x - mu
+    with scope("running statistics"):
+        inv_std = _reciprocal(_sqrt(var + eps))
+    x_hat = centred * inv_std
+    if mode.grad:
+        var.name, x_hat.name, inv_std.name = "σ²", "x̂", "1/√(σ² + ε)"
+    return _scaled(x_hat, weight, bias)
+
+
+def _scaled(x_hat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """y = γ · x̂ + β, either left out when None."""
+    per_channel = (1, -1) + (1,) * (x_hat.ndim - 2)
     y = x_hat if weight is None else _shaped(weight, per_channel) * x_hat
     return y if bias is None else y + _shaped(bias, per_channel)
 
@@ -98,11 +132,11 @@ def _check_channels(x: Tensor, **tensors: Tensor | None) -> None:
         same_dtype("batch_norm", x, tensor, what)
 
 
-def _move(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:
+def _move(running: Tensor | None, batch: Array, momentum: float, factor: float) -> None:
     """running = (1 − momentum) · running + momentum · factor · batch, in place."""
     if running is None:
         return
-    statistic = batch.array.reshape(running.array.shape)
+    statistic = batch.reshape(running.array.shape)
     with np.errstate(all="ignore"):  # what is not finite shows in the result
         running.array *= 1 - momentum
         running.array += (momentum * factor) * statistic
@@ -120,7 +154,7 @@ def layer_norm(
 
     x (..., *normalized_shape) -> y of the same shape
         μ = mean x        σ² = mean (x − μ)²        x̂ = (x − μ) · 1/√(σ² + ε)        y = γ · x̂ + β
-    No fused kernel stands behind it yet: this composition is the definition.
+    This composition is the definition; for more than 1,024 entries a fused kernel stands for it.
     """
     x = floating("layer_norm", input)
     last = tuple(normalized_shape)
@@ -132,7 +166,16 @@ def layer_norm(
     for what, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tensor.array.shape != last:
             raise ShapeError(f"layer_norm: {what} must be {last}, got {tuple(tensor.shape)}")
-    dims = tuple(range(x.ndim - len(last), x.ndim))
+    if fuses(x.array.size):
+        rows = x.reshape((-1, math.prod(last)))
+        flat = [None if p is None else p.reshape(-1) for p in (weight, bias)]
+        return ops.fused.layer_norm(rows, *flat, eps=eps).reshape(x.array.shape)
+    return _layer_norm(x, weight, bias, eps, len(last))
+
+
+def _layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, last: int = 1) -> Tensor:
+    """The composition, over the last dims."""
+    dims = tuple(range(x.ndim - last, x.ndim))
     mu = x.mean(dims, keepdim=True)
     centred = x - mu
     var = _square(centred).mean(dims, keepdim=True)
@@ -141,6 +184,9 @@ def layer_norm(
         mu.name, var.name, x_hat.name = "μ", "σ²", "x̂"
     y = x_hat if weight is None else weight * x_hat
     return y if bias is None else y + bias
+
+
+ops.fused.layer_norm.composition = _layer_norm
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
