@@ -236,6 +236,8 @@ def randint(
     """Integers drawn uniformly from [low, high): randint(high, size) or randint(low, high, size); int64."""
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     if high is None or size is None:
         raise TypeError("randint: call it as randint(high, size) or randint(low, high, size)")
     if low >= high:

@@ -197,6 +197,9 @@ def _bind_functions() -> None:
     Tensor.mT = property(shaping.matrix_transpose)  # type: ignore[attr-defined]
     Tensor.device = property(lambda self: CPU, doc="The CPU.")  # type: ignore[attr-defined]
     Tensor.cpu = _named(lambda self: self, "cpu", "The tensor itself.")  # type: ignore[attr-defined]
+    Tensor.cuda = _named(  # type: ignore[attr-defined]
+        lambda self, *args, **kwargs: shaping.to(self, "cuda"), "cuda", "There is no GPU: an error that says so."
+    )
     Tensor.type_as = _named(  # type: ignore[attr-defined]
         lambda self, other: shaping.to(self, other.dtype), "type_as", "The tensor as the dtype of another."
     )

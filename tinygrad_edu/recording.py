@@ -72,9 +72,17 @@ def live_node(tensor: Tensor) -> Any:
             fresh: Any = wrap(view.base.array, view.base.node)
             for op, params in view.steps:
                 fresh = apply(op, (fresh,), params)
-        tensor.node = fresh.node
+        _replace_node(tensor, fresh.node)
         view.seen = view.base.node
     return tensor.node
+
+
+def _replace_node(tensor: Tensor, node: Any) -> None:
+    """Give a tensor that was changed in place its new node; the wish for its `.grad` moves along."""
+    before = tensor.node
+    if before is not None and before.retains is not None and before.retains() is tensor and node is not None:
+        node.retains, before.retains = before.retains, None
+    tensor.node = node
 
 
 def apply(op: Op, inputs: Sequence[Any], params: dict[str, Any]) -> Tensor:
@@ -119,6 +127,8 @@ def compute(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], nodes: list[An
     extras: Any = ()
     if op.extra_outputs:
         extras, out = out[1:], out[0]
+    if type(out) is not np.ndarray:
+        out = np.asarray(out)  # NumPy turns 0-d results into scalars
     node = None
     if mode.grad:
         mask = 0
@@ -378,21 +388,18 @@ def rebind(tensor: Tensor, node: Node | None) -> None:
         return
     view = tensor.view_of
     if view is None or view.steps is None:
-        tensor.node = node
-        return
-    base = view.base
-    nodes = [base.node, node]
-    mask = 3 if base.node is not None else 2
-    base.node = record(
-        ops.indexing.view_put,
-        (base, tensor),
-        (base.array, tensor.array),
-        nodes,
-        mask,
-        {"steps": view.steps},
-        base.array,
-    )
-    live_node(tensor)
+        _replace_node(tensor, node)
+        base = tensor
+    else:
+        base = view.base
+        nodes = [base.node, node]
+        mask = 3 if base.node is not None else 2
+        arrays = (base.array, tensor.array)
+        put = ops.indexing.view_put
+        _replace_node(base, record(put, (base, tensor), arrays, nodes, mask, {"steps": view.steps}, base.array))
+        live_node(tensor)
+    for other in tuple(base.__dict__.get("_retaining_views", ())):
+        live_node(other)
 
 
 __all__ = ["View", "apply", "bind_tensor_class", "follow", "inplace", "inplace_write", "live_node", "wrap"]

@@ -266,6 +266,7 @@ class Tensor(Conversions):
                     f"{self.array.shape}; reduce it first, as in loss.sum() or loss.mean(), or pass gradient="
                 )
             start = wrap(np.ones_like(self.array))
+            start.name = "1"
         else:
             start = gradient if isinstance(gradient, Tensor) else wrap(np.asarray(gradient, self.array.dtype))
             if start.array.shape != self.array.shape:
@@ -299,6 +300,8 @@ class Tensor(Conversions):
             raise GraphError("retain_grad: can't retain_grad on a Tensor that has requires_grad=False")
         if not isinstance(node, Leaf):
             node.retains = weakref.ref(self)
+            if self.view_of is not None:  # a change of the base gives this view a new node, and the wish moves along
+                self.view_of.base.__dict__.setdefault("_retaining_views", weakref.WeakSet()).add(self)
 
     @property
     def retains_grad(self) -> bool:

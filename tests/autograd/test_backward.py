@@ -266,3 +266,27 @@ def test_backward_of_several_tensors():
     assert x.grad.item() == 6.0 + 23.0
     with pytest.raises(GraphError, match="2 tensors and 1 gradients"):
         autograd.backward([x * 2, x * 3], [t.tensor(1.0)])
+
+
+def test_retain_grad_follows_an_inplace_change():
+    x = t.tensor([3.0, -1.0], requires_grad=True)
+    y = x * 1
+    y.retain_grad()
+    y.mul_(2)
+    (y**2).sum().backward()
+    assert_close(y.grad, np.array([12.0, -4.0], np.float32))
+    y = x * 1
+    y.retain_grad()
+    y[0] = 7.0
+    (y * y).sum().backward()
+    assert_close(y.grad, np.array([14.0, -2.0], np.float32))
+
+
+def test_retain_grad_on_a_view_survives_a_change_of_its_base():
+    x = t.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 1
+    v = y[:2]
+    v.retain_grad()
+    y.mul_(2)
+    (v * v).sum().backward()
+    assert_close(v.grad, np.array([4.0, 8.0], np.float32))

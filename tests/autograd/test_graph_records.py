@@ -219,3 +219,47 @@ def test_a_hundred_thousand_ops_take_seconds():
     graph = graph_of(y)
     assert time.perf_counter() - start < 15
     assert len(graph.vertices) == 100_001
+
+
+def formulas_of(*tensors, **options):
+    return [v.formula for v in autograd.graph_of(*tensors, **options).vertices if v.op]
+
+
+def test_children_of_a_sequential_are_not_written_as_numbers():
+    model = t.nn.Sequential(t.nn.Linear(2, 4), t.nn.ReLU(), t.nn.Linear(4, 1))
+    found = formulas_of(model(t.randn(3, 2)).sum())
+    assert "relu(linear₀)" in found and "relu₁ weightᵀ" in found and "Σ linear₂" in found
+
+
+def test_parentheses_keep_the_meaning():
+    a, b, c = (t.tensor([2.0], requires_grad=True) for _ in range(3))
+    names = {"a": a, "b": b, "c": c}
+
+    def last(x):
+        return formulas_of(x, params=names)[-1]
+
+    assert last(a - (b + c)) == "a − (b + c)"
+    assert last((a - b) + c) == "a − b + c"
+    assert last(a / (b * c)) == "a / (b · c)"
+    assert last((a * b).log()) == "log (a · b)"
+    assert last(a.exp().sum().log()) == "log Σ exp(a)"
+    assert last(a.log().sum() * b) == "(Σ log a) · b"
+    assert last(-(a * b)) == "−(a · b)"
+    assert last((a * b) ** 3) == "(a · b)³"
+    assert last(t.where(a > 0, a, b) - c) == "(a if c₁ else b) − c"
+    assert last((a + b).reshape(1, 1) * c) == "(a + b) · c"
+    assert last((a.unsqueeze(0) / b) @ c.unsqueeze(1)).startswith("(a / b) c")
+
+
+def test_the_label_of_a_square_is_twice_x():
+    w = t.tensor(3.0, requires_grad=True)
+    graph = autograd.graph_of(w**2, params={"w": w})
+    assert graph.vertices[-1].symbol == "( )²"
+    assert graph.edges[-1].label == "2w · dw²" or graph.edges[-1].label.startswith("2w · d")
+
+
+def test_names_in_a_graph_of_second_order_are_distinct():
+    x = t.tensor(2.0, requires_grad=True)
+    (slope,) = autograd.grad(x**3, x, create_graph=True)
+    names = [v.name for v in autograd.graph_of(slope, params={"x": x}).vertices if not v.op]
+    assert len(set(names)) == len(names)

@@ -306,3 +306,13 @@ def test_repr_and_state(name):
     if name in ("CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss"):
         ours, theirs = getattr(tg.nn, name)(weight=tg.ones(2)), getattr(torch.nn, name)(weight=torch.ones(2))
         assert list(ours.state_dict()) == list(theirs.state_dict()) == ["weight"]
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+@pytest.mark.parametrize("rows", [3, 500])
+def test_a_batch_of_ignored_labels_has_no_gradient(loss, rows):
+    x = tg.randn(rows, 4, requires_grad=True)
+    value = loss(x, tg.full((rows,), -100))
+    value.backward()
+    assert np.isnan(value.item())
+    assert not x.grad.array.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from tinygrad_edu.autograd.modes import Scope as OpenScope
 from tinygrad_edu.autograd.node import Constant, Leaf, Node
 
+PREFIX = 1.5  # the precedence of log, Σ, max and their like, which stand before their operand
+NOT_ASSOCIATIVE = ("sub", "div", "floor_divide", "remainder")
 LONGEST = 22  # a formula longer than this is not written out again inside another one
 _SUPERSCRIPT = str.maketrans("0123456789-+.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺·")
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -26,7 +29,7 @@ class Formulas:
     folded: set[Any]
     has_data: bool
     letters: int
-    text: dict[Any, tuple[str, int]]  # how later formulas write a vertex, and its precedence
+    text: dict[Any, tuple[str, float]]  # how later formulas write a vertex, and its precedence
 
     def sources(self, node: Node) -> list[Any]:
         """What a node computed from; graph.py says how."""
@@ -97,12 +100,16 @@ class Formulas:
                 continue
             letter = "y" if isinstance(item, Constant) and item.dtype.kind in "iu" else given[role]
             groups.setdefault(letter, []).append(item)
+        given_names = {name for name, _ in self.text.values()} | {n.name for n in self.order if n.name}
         for letter, items in groups.items():
-            for k, item in enumerate(items, 1):
-                self.text[item] = (letter + (str(k).translate(_SUBSCRIPT) if len(items) > 1 else ""), 4)
+            alone = len(items) == 1 and letter not in given_names
+            free = (f"{letter}{str(k).translate(_SUBSCRIPT)}" for k in itertools.count(1))
+            unused = (name for name in free if name not in given_names)
+            for item in items:
+                self.text[item] = (letter if alone else next(unused), 4)
 
-    def _operand(self, node: Node, i: int, precedence: int) -> str:
-        """How the i-th input is written inside the formula of `node`."""
+    def _operand(self, node: Node, i: int, precedence: float) -> str:
+        """How the i-th input is written inside a formula of the given precedence, of `node`."""
         source = self.sources(node)[i]
         if source is None:
             return "·"
@@ -113,7 +120,14 @@ class Formulas:
             assert source.op is not None
             return leaf + "ᵀ" if source.op.name in ("transpose", "permute") else leaf
         text, own = self.text[self._source(source)]
-        return f"({text})" if own < precedence else text
+        assert node.op is not None
+        if precedence == PREFIX:
+            needed = own < 2.5 and own != PREFIX  # log Σ x, but log (a · b)
+        elif i == 1 and node.op.name in NOT_ASSOCIATIVE:
+            needed = own <= precedence  # a − (b + c)
+        else:
+            needed = own < precedence
+        return f"({text})" if needed else text
 
     def _formula(self, node: Node) -> tuple[str, str]:
         """The op's formula with its inputs written in, and how later formulas refer to the result."""
@@ -123,14 +137,15 @@ class Formulas:
         if not op.variadic:
             for i, name in enumerate(op.inputs):
                 values[name] = self._operand(node, i, op.precedence if op.precedence < 4 else 0)
-        text = op.formula.format(**values) if op.formula else ""
-        text = re.sub(r"\^\(?(-?\d[\d.]*)\)?", lambda m: m.group(1).translate(_SUPERSCRIPT), text)
+        text = raised(op.formula.format(**values)) if op.formula else ""
         if node.name:
             self.text[node] = (node.name, 4)
             return (f"{node.name} = {text}" if text else node.name), node.name
         made_by = self._module_output(node)
         if made_by:
             self.text[node] = (made_by, 4)
+        elif op.formula == "{x}" and isinstance(self.sources(node)[0], (Node, Constant)):
+            self.text[node] = self.text[self._source(self.sources(node)[0])]  # a view is written as what it views
         elif text and len(text) <= LONGEST:
             self.text[node] = (text, op.precedence)
         else:
@@ -147,16 +162,19 @@ class Formulas:
         if scope is None or scope.is_loss or scope.kind == scope.name or node in self.roots:
             return ""
         users = [user for user, _ in self.users.get(node, ())]
-        return "" if any(_within(user.scope, scope) for user in users) else scope.name
+        if any(_within(user.scope, scope) for user in users):
+            return ""
+        # the third child of a Sequential is called 2: in a formula that would read as a number
+        return scope.kind.lower() + scope.name.translate(_SUBSCRIPT) if scope.name.isdigit() else scope.name
 
     def _own(self, node: Node) -> str:
         """How backward labels call the result: its name, its formula if that is short, or its symbol."""
         op = node.op
         assert op is not None
         text = self.text[node][0].replace(" ", "")
-        if not node.name and len(text) > 7:
-            text = op.symbol or op.title
-        return f"({text})" if any(c in "+−·/∗@[" for c in text[1:]) else text
+        if not node.name and (len(text) > 7 or "[" in text):
+            text = symbol_of(node)
+        return f"({text})" if text in "+−×÷^" or any(c in "+−·/∗@[" for c in text[1:]) else text
 
     def _label(self, node: Node, i: int) -> str:
         """What flows back to the i-th input."""
@@ -172,8 +190,27 @@ class Formulas:
             for k, other in enumerate(op.inputs):
                 values[other] = self._operand(node, k, 3)
         source = self.sources(node)[i]
-        text = template.format(**values)
+        text = raised(template.format(**values))
         return f"Σ {text}" if op.elementwise and tuple(source.shape) != tuple(node.shape) else text
+
+
+def raised(text: str) -> str:
+    """Exponents as superscripts: x^2 and x^(3−1) become x², a power of 1 goes without."""
+
+    def power(match: re.Match[str]) -> str:
+        exponent = float(match.group(1).replace("−", "-")) - (1 if match.group(2) else 0)
+        return "" if exponent == 1 else f"{exponent:g}".translate(_SUPERSCRIPT)
+
+    return re.sub(r"\^\(?([-−]?\d[\d.]*)(−1)?\)?", power, text)
+
+
+def symbol_of(node: Node) -> str:
+    """The op's symbol, with the exponent of a power in its place: ( )²."""
+    op = node.op
+    assert op is not None
+    if not op.symbol:
+        return op.title
+    return raised(op.symbol.format(**{k: number_text(v) for k, v in node.params.items()}))
 
 
 def _within(scope: OpenScope | None, outer: OpenScope) -> bool:

@@ -38,6 +38,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -49,6 +50,8 @@ def grad(
     allow_unused: give None for an input that the outputs do not depend on, instead of an error.
     Raises GraphError.
     """
+    if not only_inputs:
+        raise NotImplementedError("grad: only_inputs=False is not supported; use backward() to fill .grad")
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched=True is not supported; call grad once for each row")
     tensors, wanted = _listed(outputs), _listed(inputs)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.autograd.engine import replay, walk
-from tinygrad_edu.autograd.formulas import Formulas, number_text
+from tinygrad_edu.autograd.formulas import Formulas, number_text, symbol_of
 from tinygrad_edu.autograd.modes import Scope as OpenScope
 from tinygrad_edu.autograd.node import FREED, Constant, Leaf, Node
 from tinygrad_edu.autograd.records import Edge, Graph, Scope, Vertex
@@ -295,7 +295,7 @@ class _Builder(Formulas):
             role="output" if node in self.roots else "op",
             op=op.name,
             title=op.title,
-            symbol=op.symbol,
+            symbol=symbol_of(node),
             name=node.name,
             formula=formula,
             shape=tuple(node.shape),

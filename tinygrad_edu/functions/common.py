@@ -39,14 +39,14 @@ def numpy_names(function: F) -> F:
     return renamed  # type: ignore[return-value]
 
 
-def check_tensor(name: str, x: Any) -> Tensor:
+def check_tensor(name: str, x: Any, argument: str = "input") -> Tensor:
     """x, which must be a tensor; an array is wrapped."""
     if isinstance(x, Tensor):
         return x
     if isinstance(x, np.ndarray):
         dtypes.of(x.dtype)
         return wrap(x)
-    raise TypeError(f"{name}: argument 'input' must be Tensor, not {type(x).__name__}; make one with tensor(...)")
+    raise TypeError(f"{name}: argument {argument!r} must be Tensor, not {type(x).__name__}; make one with tensor(...)")
 
 
 def array_of(x: Any) -> Any:

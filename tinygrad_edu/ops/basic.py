@@ -20,7 +20,7 @@ def fill(x: Array, value: float = 0.0) -> Array:
 fill.backward(x=lambda grad: fill(grad, value=0.0))
 
 
-@op(symbol="−", formula="−{x}", gradients={"x": "−{grad}"}, precedence=2, elementwise=True, types="number")
+@op(symbol="−", formula="−{x}", gradients={"x": "−{grad}"}, precedence=1.5, elementwise=True, types="number")
 def neg(x: Array) -> Array:
     """The negative of every entry."""
     return kernels.neg(x)
@@ -61,6 +61,7 @@ clone.backward(x=lambda grad: grad)
     symbol="where",
     formula="{x} if {condition} else {y}",
     gradients={"x": "{grad} where {condition}, else 0", "y": "0 where {condition}, else {grad}"},
+    precedence=0,
     elementwise=True,
     types="numeric",
 )

@@ -61,6 +61,7 @@ def _read(x: Any, where: Any) -> Any:
 @op(
     symbol="[ ]=",
     formula="{x} with […] = {value}",
+    precedence=0,
     gradients={"x": "{grad}, 0 at the index", "value": "{grad}[…]"},
     types="first",
     method=False,
@@ -217,6 +218,7 @@ def follow(x: Any, steps: Any) -> Any:
 @op(
     symbol="[ ]=",
     formula="{x} with its view = {value}",
+    precedence=0,
     gradients={"x": "{grad}, 0 in the view", "value": "the view of {grad}"},
     types="first",
     title="ViewPut",

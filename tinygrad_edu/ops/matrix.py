@@ -10,7 +10,6 @@ from tinygrad_edu import kernels
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.ops.movement import expand, mT, unsqueeze
 from tinygrad_edu.ops.registry import Array, op
-from tinygrad_edu.ops.shapes import broadcast_error
 
 
 def inner_sizes_differ(name: str, x: tuple[int, ...], y: tuple[int, ...]) -> str:
@@ -26,7 +25,7 @@ def inner_sizes_differ(name: str, x: tuple[int, ...], y: tuple[int, ...]) -> str
     symbol="@",
     formula="{x} {y}",
     gradients={"x": "{grad} {y}ᵀ", "y": "{x}ᵀ {grad}"},
-    precedence=2,
+    precedence=2.5,
     types="same",
     title="MatMul",
     method=False,
@@ -46,7 +45,10 @@ def matmul(x: Array, y: Array) -> Array:
         try:
             np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
         except ValueError:
-            raise broadcast_error("matmul", (x.shape[:-2], y.shape[:-2])) from None
+            raise ShapeError(
+                f"matmul: x is {x.shape} and y is {y.shape}; their leading dims {x.shape[:-2]} and {y.shape[:-2]} do "
+                f"not broadcast: sizes must be equal or 1"
+            ) from None
     return kernels.matmul(x, y)
 
 

@@ -51,7 +51,7 @@ expm1.backward(x=lambda grad, out: grad * (out + 1.0))
 @op(
     symbol="log",
     formula="log {x}",
-    precedence=2,
+    precedence=1.5,
     gradients={"x": "{grad} / {x}"},
     elementwise=True,
     types="float",
@@ -68,7 +68,7 @@ log.backward(x=lambda grad, x: grad / x)
 @op(
     symbol="log₂",
     formula="log₂ {x}",
-    precedence=2,
+    precedence=1.5,
     gradients={"x": "{grad} / ({x} log 2)"},
     elementwise=True,
     types="float",
@@ -85,7 +85,7 @@ log2.backward(x=lambda grad, x: grad / (x * math.log(2.0)))
 @op(
     symbol="log₁₀",
     formula="log₁₀ {x}",
-    precedence=2,
+    precedence=1.5,
     gradients={"x": "{grad} / ({x} log 10)"},
     elementwise=True,
     types="float",
@@ -176,9 +176,9 @@ reciprocal.backward(x=lambda grad, out: -grad * out * out)
 
 
 @op(
-    symbol="^",
+    symbol="( )^{exponent}",
     formula="{x}^{exponent}",
-    gradients={"x": "{exponent} {x}^({exponent}−1) · {grad}"},
+    gradients={"x": "{exponent}{x}^({exponent}−1) · {grad}"},
     precedence=3,
     elementwise=True,
     types="number",

@@ -24,7 +24,7 @@ def _kept(x: Any, shape: tuple[int, ...], dim: Dim) -> Any:
     return reshape(x, shape=kept_shape(shape, dims_of("reshape", dim, len(shape))))
 
 
-@op(symbol="Σ", formula="Σ {x}", gradients={"x": "{grad}"}, precedence=2)
+@op(symbol="Σ", formula="Σ {x}", gradients={"x": "{grad}"}, precedence=1.5)
 def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """Sum over `dim` (an int, several, or None for all); integers and booleans sum to int64."""
     axes = dims_of("sum", dim, x.ndim)
@@ -70,7 +70,7 @@ def _extreme_gradient(grad: Any, out: Any, x: Any, dim: Dim) -> Any:
 @op(
     symbol="max",
     formula="max {x}",
-    precedence=2,
+    precedence=1.5,
     gradients={"x": "{grad} where {x} is largest"},
     types="ordered",
     title="Max",
@@ -86,7 +86,7 @@ amax.backward(x=lambda grad, out, x, dim: _extreme_gradient(grad, out, x, dim))
 @op(
     symbol="min",
     formula="min {x}",
-    precedence=2,
+    precedence=1.5,
     gradients={"x": "{grad} where {x} is smallest"},
     types="ordered",
     title="Min",
@@ -99,7 +99,7 @@ def amin(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
 amin.backward(x=lambda grad, out, x, dim: _extreme_gradient(grad, out, x, dim))
 
 
-@op(symbol="Π", formula="Π {x}", gradients={"x": "{grad} · product of the others"}, precedence=2)
+@op(symbol="Π", formula="Π {x}", gradients={"x": "{grad} · product of the others"}, precedence=1.5)
 def prod(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """Product over `dim` (an int, several, or None for all)."""
     axes = dims_of("prod", dim, x.ndim)

@@ -87,7 +87,7 @@ class Op:
         symbol: str,
         formula: str,
         gradients: Mapping[str, str],
-        precedence: int,
+        precedence: float,
         elementwise: bool,
         types: str,
         domain: Mapping[str, Interval | Sequence[Interval]] | None,
@@ -113,7 +113,7 @@ class Op:
         self.variadic, self.packs = False, ""
         self.defaults: dict[str, Any] = {}
         for p in inspect.signature(forward).parameters.values():
-            if p.annotation == "Array":
+            if p.annotation in ("Array", Array):
                 inputs.append(p.name)
                 self.variadic |= p.kind is p.VAR_POSITIONAL
             else:
@@ -266,7 +266,7 @@ def op(
     symbol: str = "",
     formula: str = "",
     gradients: Mapping[str, str] | None = None,
-    precedence: int = 4,
+    precedence: float = 4,
     elementwise: bool = False,
     types: str = "any",
     domain: Mapping[str, Interval | Sequence[Interval]] | None = None,
@@ -279,7 +279,8 @@ def op(
     """Register a primitive op.
 
     symbol, formula, gradients: what pictures and documentation print; `{x}` stands for an input, `{grad}` for dL/dout.
-    precedence: of the formula's outermost operator (1 sum, 2 product, 3 power, 4 name or call), for parentheses.
+    precedence: of the formula's outermost operator (1 sum, 1.5 prefix as in log x,
+        2 product, 2.5 matrix product, 3 power, 4 name or call), for parentheses.
     elementwise: broadcasts over its inputs; the property test draws broadcastable shapes for it.
     types: "numeric" promotes the inputs to one dtype, "number" the same but takes no booleans, "float" also makes
         integers floating, "floating" takes only floating point, "same" demands one dtype, "first" casts to the first's,

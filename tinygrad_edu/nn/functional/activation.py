@@ -115,11 +115,13 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """x limited to [min_val, max_val]."""
+    """x limited to [min_val, max_val]; as in PyTorch the derivative at the bounds themselves is 0 (clamp's is 1)."""
     x = check_tensor("hardtanh", input)
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} cannot be greater than max_val {max_val}")
-    return in_place(x, lambda v: hardtanh(v, min_val, max_val)) if inplace else x.clamp(min_val, max_val)
+    if inplace:
+        return in_place(x, lambda v: hardtanh(v, min_val, max_val))
+    return ops.basic.where((x <= min_val) | (x >= max_val), x.detach().clamp(min_val, max_val), x)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:

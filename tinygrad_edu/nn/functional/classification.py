@@ -38,7 +38,7 @@ def cross_entropy(
     and ValueError) when the batch sizes differ.
     """
     name = "cross_entropy"
-    z, y = floating(name, input), check_tensor(name, target)
+    z, y = floating(name, input), check_tensor(name, target, "target")
     check_reduction(name, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"{name}: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
@@ -66,7 +66,7 @@ def nll_loss(
     input (n, c), (n, c, d₁, ...) or (c,), target of labels (n,), (n, d₁, ...) or () -> ()
     Options and errors as for `cross_entropy`.
     """
-    log_p, y = floating("nll_loss", input), check_tensor("nll_loss", target)
+    log_p, y = floating("nll_loss", input), check_tensor("nll_loss", target, "target")
     check_reduction("nll_loss", reduction)
     dim = _class_dim("nll_loss", log_p)
     _check_weight("nll_loss", weight, log_p, dim)
@@ -122,7 +122,10 @@ ops.fused.cross_entropy.composition = lambda x, labels, ignore_index: _rows_agai
 def _reduced_by(losses: Tensor, counts: Any, reduction: str) -> Tensor:
     """The weighted mean Σ loss / Σ w (NaN if nothing counts), the sum, or each loss."""
     if reduction == "mean":
-        return losses.sum() / plain(counts.sum(dtype=counts.dtype))
+        total = losses.sum()
+        if not counts.any():  # nothing counts: the mean of nothing is NaN, and its gradient 0
+            return ops.basic.where(plain(np.True_), plain(np.asarray(np.nan, counts.dtype)), total)
+        return total / plain(counts.sum(dtype=counts.dtype))
     return losses.sum() if reduction == "sum" else losses
 
 

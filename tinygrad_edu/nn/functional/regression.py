@@ -22,7 +22,7 @@ _p, _where = ops.pointwise, ops.basic.where
 def _compared(name: str, input: Tensor, target: Any, reduction: str, extra: tuple[str, ...] = ()) -> tuple[Any, Any]:
     """Input and target as tensors; a target of another shape broadcasts with PyTorch's warning."""
     check_reduction(name, reduction, extra)
-    x, y = check_tensor(name, input), check_tensor(name, target)
+    x, y = check_tensor(name, input), check_tensor(name, target, "target")
     if x.array.dtype.kind != "f" and y.array.dtype.kind != "f":
         raise DTypeError(f"{name}: input is {x.dtype!r} and target {y.dtype!r}; convert them with .float()")
     if x.array.shape != y.array.shape:
@@ -103,7 +103,7 @@ def binary_cross_entropy(
     """
     name = "binary_cross_entropy"
     check_reduction(name, reduction)
-    p, y = floating(name, input), check_tensor(name, target)
+    p, y = floating(name, input), check_tensor(name, target, "target")
     if p.array.shape != y.array.shape:
         raise SizeError(
             f"{name}: Using a target size ({tuple(y.shape)}) that is different to the input size ({tuple(p.shape)}) is "
@@ -142,7 +142,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     check_reduction(name, reduction)
-    z, y = floating(name, input), check_tensor(name, target)
+    z, y = floating(name, input), check_tensor(name, target, "target")
     if z.array.shape != y.array.shape:
         raise SizeError(
             f"{name}: Target size ({tuple(y.shape)}) must be the same as input size ({tuple(z.shape)}); try "
