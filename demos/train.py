@@ -6,6 +6,7 @@ conv 3x3 -> BatchNorm -> ReLU -> max-pool, twice, then one linear layer.  Writes
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from pathlib import Path
@@ -111,15 +112,33 @@ def output_folder(path: str | Path) -> Path:
     return folder
 
 
+def positive_integer(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
 def main(arguments: list[str] | None = None) -> dict[str, list[float]]:
     """Train, save the curves, and return the history."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", choices=DATASETS, default="digits", help="digits ships with the package")
     parser.add_argument("--root", help="folder of the data sets (default: $TINYGRAD_EDU_DATA or the user cache)")
     parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=0.002, help="learning rate of Adam, lowered along a cosine")
+    parser.add_argument("--epochs", type=positive_integer, default=10)
+    parser.add_argument("--batch-size", type=positive_integer, default=64)
+    parser.add_argument("--lr", type=positive_number, default=0.002, help="of Adam, lowered along a cosine")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="out", help="folder for the curves")
     options = parser.parse_args(arguments)

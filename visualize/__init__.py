@@ -6,6 +6,7 @@ Reads the frozen records of `tinygrad_edu.autograd.graph` and plain arrays; the 
 from __future__ import annotations
 
 from .graph import Drawing, graph
-from .plots import confusion, curves, filters, mistakes
+from .history import curves
+from .plots import confusion, filters, mistakes
 
 __all__ = ["Drawing", "confusion", "curves", "filters", "graph", "mistakes"]

@@ -16,7 +16,8 @@ from .numbers import grouped
 FULL_DETAIL = 300  # nodes; beyond this a picture no longer helps
 BUDGET = 150  # nodes aimed at when collapsing automatically
 LIMIT = 1500  # dot needs seconds for this many and minutes for ten times as many
-ENDS = 30  # nodes kept at each end when a graph stays above LIMIT
+RANKS = 170  # nodes and headings of modules one below the other: 18,000 pixels, half of what a PNG can hold
+ENDS = 30  # nodes kept at each end when a graph stays above LIMIT, or longer than RANKS
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,43 @@ class View:
         if shown == total:
             return ""
         depth = "" if self.depth is None else f", depth={self.depth}"
-        return f"showing {grouped(len(self.boxes))} of {grouped(total)} nodes{depth}"
+        cut = ", the middle left out" if any(box.gap for box in self.boxes) else ""
+        return f"showing {grouped(len(self.boxes))} of {grouped(total)} nodes{depth}{cut}"
 
 
 def view_of(graph: Graph, depth: int | None = None) -> View:
-    """The boxes to draw: all up to 300 nodes, else modules collapsed (`depth` given: always), else the two ends.
+    """The boxes to draw: all up to 300 nodes and 170 ranks, else modules collapsed, else the two ends.
 
-    depth=0 draws one box per top-level module, depth=1 opens these, and so on. Errors: ValueError if depth < 0.
+    depth=0 draws one box per top-level module, depth=1 opens these, and so on; a picture of a given depth is cut only
+    where dot could not lay it out. Errors: ValueError if depth < 0.
     """
     if depth is not None and depth < 0:
         raise ValueError(f"visualize.graph: depth is {depth}; it must be 0 (one box per top-level module) or more")
     levels = _levels(graph.scopes)
-    if depth is None and len(graph.vertices) > FULL_DETAIL and graph.scopes:
-        depth = _automatic_depth(graph, levels)
+    given = depth is not None
     view = _collapse(graph, depth, levels)
-    return view if len(view.boxes) <= LIMIT else _ends(view)
+    if not given and graph.scopes and (len(graph.vertices) > FULL_DETAIL or _long(view)):
+        view = _collapse(graph, _automatic_depth(graph, levels), levels)
+    return _ends(view) if len(view.boxes) > LIMIT or (not given and _long(view)) else view
+
+
+def _long(view: View) -> bool:
+    """Whether more than RANKS boxes follow one another; a module that opens takes as much room as a box."""
+    if len(view.boxes) + len(view.scopes) <= RANKS:
+        return False
+    around: dict[str, frozenset[str]] = {"": frozenset()}
+    for scope in view.scopes:
+        around[scope.id] = around[scope.parent] | {scope.id}
+    sources: dict[str, list[str]] = {}
+    for edge in view.edges:
+        sources.setdefault(edge.target, []).append(edge.source)
+    rank: dict[str, int] = {}
+    inside = {box.id: around[box.scope] for box in view.boxes}
+    for box in in_order(view.boxes, view.edges):
+        here = inside[box.id]
+        before = [rank[s] + len(here - inside[s]) for s in sources.get(box.id, ()) if s in rank]
+        rank[box.id] = 1 + max(before, default=len(here))
+    return max(rank.values()) > RANKS
 
 
 def in_order(boxes: Sequence[Box], edges: Iterable[Edge]) -> list[Box]:
@@ -161,10 +184,11 @@ def _containers(scopes: Sequence[Scope], depth: int | None, levels: dict[str, in
 
 
 def _automatic_depth(graph: Graph, levels: dict[str, int]) -> int:
-    """The greatest depth that stays within the node budget, 0 if none does."""
+    """The greatest depth that stays within the node budget and is not too long, 0 if none does."""
     for depth in range(max(levels.values()), 0, -1):
         container = _containers(graph.scopes, depth, levels)
-        if len({container.get(v.scope, "") or v.id for v in graph.vertices}) <= BUDGET:
+        few = len({container.get(v.scope, "") or v.id for v in graph.vertices}) <= BUDGET
+        if few and not _long(_collapse(graph, depth, levels)):
             return depth
     return 0
 

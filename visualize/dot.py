@@ -11,7 +11,7 @@ from tinygrad_edu.autograd.graph import Edge, Scope
 from .collapse import Box, View
 from .labels import Style, box_label, clean, edge_label, font, is_loss, scope_detail, scope_label, tooltip
 from .layout import ROOM, Layout, layout_of
-from .numbers import bad_word, grouped, value_text
+from .numbers import bad_word, counted, value_text
 from .theme import FONT
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def heading(view: View, options: Options) -> str:
     """Title, one-line summary and legend as one HTML table, so that they never disturb the layout."""
     theme = options.style.theme
     rows = [font(options.title, 18, theme.text, bold=True, limit=90)]
-    rows.append(font(options.subtitle, 11, theme.muted))
+    rows.append(font("  |  ".join(filter(None, (options.subtitle, _advice(view, options.style)))), 11, theme.muted))
     rows.append(font(view.hidden, 11, theme.gradient, bold=True))
     rows += _legend(view, options)
     cells = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows if row)
@@ -87,6 +87,20 @@ def heading(view: View, options: Options) -> str:
         '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">'
         f'{cells}<TR><TD HEIGHT="8"></TD></TR></TABLE>>'
     )
+
+
+def _advice(view: View, style: Style) -> str:
+    """How to see the numbers that this picture lacks."""
+    vertices = [box.members[0] for box in view.boxes if box.vertex is not None]
+    missing = [
+        word
+        for word, lacking in (
+            ("values", style.values and any(v.value is None for v in vertices)),
+            ("gradients", style.grads and any(v.grad_state == "not kept" for v in vertices)),
+        )
+        if lacking
+    ]
+    return f"{' and '.join(missing)} not kept: record under autograd.keep_values()" if missing else ""
 
 
 def _legend(view: View, options: Options) -> list[str]:
@@ -291,9 +305,9 @@ def default_subtitle(view: View) -> str:
     """ "16 operations  |  51 parameters  |  loss 1.0961"."""
     graph = view.graph
     operations = sum(v.op != "" for v in graph.vertices)
-    parts = [f"{grouped(operations)} operation{'s' if operations != 1 else ''}"]
+    parts = [counted(operations, "operation")]
     if graph.parameters:
-        parts.append(f"{grouped(graph.parameters)} parameters")
+        parts.append(counted(graph.parameters, "parameter"))
     outputs = set(graph.outputs)
     for v in graph.vertices:
         if v.id in outputs and v.shape == () and v.value is not None and len(outputs) == 1:

@@ -36,7 +36,18 @@ def write_atomically(target: Path, write: Callable[[Path], object]) -> Path:
     """Call `write` with a temporary path beside `target`, then put that file in place in one step.
 
     If `write` fails, the temporary file is removed and an older `target` stays as it was.
+    Errors: OSError of the kind that occurred, naming `target` and not the temporary file, which nobody asked for.
     """
+    try:
+        _write_beside(target, write)
+    except OSError as error:
+        named = type(error)(f"cannot write {str(target)!r}: {error.strerror or error}; choose another folder")
+        named.errno = error.errno
+        raise named from error
+    return target
+
+
+def _write_beside(target: Path, write: Callable[[Path], object]) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}.", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
@@ -49,4 +60,3 @@ def write_atomically(target: Path, write: Callable[[Path], object]) -> Path:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-    return target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ class Drawing:
         self.total = len(view.graph.vertices)
         self.summary = view.hidden
         self._expect = expect
+        # Only modules that stand open can be closed.
+        self._fewer = "draw fewer nodes with depth=0" if view.scopes else ""
 
     @property
     def source(self) -> str:
@@ -43,7 +45,9 @@ class Drawing:
         `renderer`: "dot" or "pygraphviz"; None takes the first there is. The file appears whole or not at all.
         Errors: ValueError (suffix), OSError (folder), GraphvizNotFound, RuntimeError (Graphviz failed).
         """
-        return rendering.render(self.source, path, expect=self._expect, renderer=renderer, timeout=timeout)
+        return rendering.render(
+            self.source, path, expect=self._expect, renderer=renderer, timeout=timeout, fewer=self._fewer
+        )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """SVG for Jupyter; without a renderer a line of text that says how to get one."""
@@ -63,7 +67,7 @@ class Drawing:
 
 def graph(
     *outputs: Any,
-    params: Mapping[str, Any] | None = None,
+    params: Any = None,
     title: str | None = None,
     subtitle: str | None = None,
     direction: str | None = None,
@@ -73,13 +77,14 @@ def graph(
     labels: bool | None = None,
     depth: int | None = None,
 ) -> Drawing:
-    """The recorded graph behind `outputs` (Tensors, or one Graph record) as a Drawing.
+    """The recorded graph behind `outputs` (Tensors, a list of them, or one Graph record) as a Drawing.
 
-    params     names for leaf tensors, as in dict(model.named_parameters())
+    params     names for leaf tensors: a Module, dict(model.named_parameters()), or (name, tensor) pairs
     direction  "TB" or "LR"; None: "LR" for few nodes without modules, else "TB"
     values, grads   print the numbers     labels   formulas on the gradient edges (None: for small LR graphs)
-    depth      0 draws one box per top-level module, 1 opens those, ...; None: all nodes up to 300, then automatic
-    Errors: ValueError for no output, an unknown theme or direction, a negative depth; TypeError for a mixed call.
+    depth      0 draws one box per top-level module, 1 opens those, ...; None: all nodes, unless large or long
+    Errors: ValueError for no output, an unknown theme or direction, a negative depth; TypeError for a mixed call or
+    for other params.
     """
     record = _record(outputs, params)
     colours = theme_named(theme)
@@ -107,7 +112,9 @@ def graph(
     return Drawing(digraph_of(view, options), "value", view)
 
 
-def _record(outputs: tuple[Any, ...], params: Mapping[str, Any] | None) -> Graph:
+def _record(outputs: tuple[Any, ...], params: Any) -> Graph:
+    if len(outputs) == 1 and isinstance(outputs[0], (list, tuple)):
+        outputs = tuple(outputs[0])
     if not outputs:
         raise ValueError("visualize.graph: nothing to draw; pass the loss or another output, graph(loss)")
     if any(isinstance(output, Graph) for output in outputs):
@@ -116,7 +123,36 @@ def _record(outputs: tuple[Any, ...], params: Mapping[str, Any] | None) -> Graph
         record = outputs[0]
         assert isinstance(record, Graph)
         return record
-    return graph_of(*outputs, params=params)
+    return graph_of(*outputs, params=_names(params))
+
+
+def _names(params: Any) -> dict[str, Any] | None:
+    """Names for tensors, from a module, a mapping or pairs."""
+    if params is None:
+        return None
+    pairs = params
+    if callable(getattr(params, "named_parameters", None)):
+        pairs = params.named_parameters()
+    elif isinstance(params, Mapping):
+        pairs = params.items()
+    found, wrong = [], type(params).__name__
+    if isinstance(pairs, Iterable) and not isinstance(params, str) and not _is_tensor(params):
+        for pair in pairs:
+            found.append(pair)
+            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+                wrong = f"{wrong} with a {type(pair).__name__} in it"
+                break
+            if not _is_tensor(pair[1]):
+                wrong = f"{wrong} where {pair[0]!r} is a {type(pair[1]).__name__}"
+                break
+        else:
+            return dict(found)
+    raise TypeError(f"visualize.graph: params is a {wrong}; pass params=dict(model.named_parameters())")
+
+
+def _is_tensor(x: Any) -> bool:
+    # By its attributes: this package reads records and does not import what records.
+    return hasattr(x, "requires_grad") and hasattr(x, "shape")
 
 
 def _without_outer_box(record: Graph) -> tuple[Graph, str | None]:

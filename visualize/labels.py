@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 from tinygrad_edu.autograd.graph import Scope, Vertex
 
 from .collapse import Box, gradient_norm
-from .numbers import PRINTED_IN_FULL, bad_word, gradient_text, grouped, scalar, shape_text, value_text
+from .numbers import PRINTED_IN_FULL, bad_word, counted, gradient_text, scalar, shape_text, value_text
 from .theme import MINUS, Role, Theme
 
-TITLE_LIMIT, FORMULA_LIMIT, NAME_LIMIT, LABEL_LIMIT, HEADING_LIMIT = 28, 44, 24, 28, 90
+TITLE_LIMIT, FORMULA_LIMIT, NAME_LIMIT, LABEL_LIMIT, HEADING_LIMIT = 28, 44, 24, 40, 90
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode categories that have no glyph or break the XML
 
 
@@ -131,7 +132,7 @@ def gradient_state(vertex: Vertex, style: Style) -> tuple[str, str]:
 def tooltip(box: Box, scopes: dict[str, Scope]) -> str:
     """Everything about a box in plain text, nothing cut."""
     if box.vertex is None:
-        ops = f"{grouped(box.operations)} operations"
+        ops = counted(box.operations, "operation")
         return f"{clean(box.module.name)}: {clean(box.module.detail or box.module.kind)}\n{ops}" if box.module else ops
     v = box.vertex
     lines = [" ".join(filter(None, (clean(v.title), f"({clean(v.name)})" if v.name not in ("", v.title) else "")))]
@@ -276,11 +277,12 @@ def _module_label(box: Box, scope: Scope, style: Style) -> str:
         font(scope.name or scope.id, 11, ink, bold=True, limit=NAME_LIMIT),
         font(scope_detail(scope), 10, quiet, italic=True, limit=FORMULA_LIMIT),
     )
-    parameters = scope.parameters if any(v.role == "parameter" for v in box.members) else 0
-    inside = f"{grouped(box.operations)} op{'s' if box.operations != 1 else ''}"
+    # Counted where they are drawn: a module inside brings its own, and one called twice is counted once.
+    parameters = sum(math.prod(v.shape) for v in box.members if v.role == "parameter")
+    inside = counted(box.operations, "op")
     right = (
         font(bad, 10, ink, bold=True),
-        font(f"{grouped(parameters)} parameters" if parameters else "", 9, ink if bad else theme.parameter.tag),
+        font(counted(parameters, "parameter") if parameters else "", 9, ink if bad else theme.parameter.tag),
         font(f"loss, {inside}" if scope.is_loss else inside, 8, role.tag),
     )
     shapes = font(" → ".join(shape_text(s) for s in (box.inputs, box.result) if s is not None), 9, theme.muted)
@@ -301,7 +303,7 @@ def _module_label(box: Box, scope: Scope, style: Style) -> str:
 
 def _gap_label(box: Box, style: Style) -> str:
     theme = style.theme
-    text = f"… {grouped(box.operations)} ops"
+    text = f"… {counted(box.operations, 'op')}"
     bad = next(filter(None, (bad_word(v.value, v.grad) for v in box.members)), "")
     role = theme.bad if bad else theme.constant
     left = font(f"{bad} in {text}" if bad else text, 12, theme.bad_text if bad else theme.text, bold=True)

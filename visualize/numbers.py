@@ -18,6 +18,11 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
+def counted(count: int, thing: str) -> str:
+    """ "1 204 operations", "1 operation"."""
+    return f"{grouped(count)} {thing}{'s' if count != 1 else ''}"
+
+
 def number(x: float, decimals: int) -> str:
     """One number with `decimals` places; in powers of ten where these would hide it; exactly zero is "0"."""
     if math.isnan(x):

@@ -46,10 +46,12 @@ def render(
     expect: str = "",
     renderer: str | None = None,
     timeout: float = TIMEOUT,
+    fewer: str = "",
 ) -> Path:
     """Write the DOT text `source` to `path` as PNG, SVG, PDF or DOT, by its suffix; returns the path.
 
     `expect` is a word the picture must contain: Graphviz without HTML support would silently print bare ids.
+    `fewer` says how to draw fewer nodes, for the message when there are too many.
     Errors: ValueError (suffix), OSError (folder), RuntimeError (Graphviz failed; says what it printed),
     GraphvizNotFound (no renderer; the DOT text is saved beside `path`).
     """
@@ -60,11 +62,11 @@ def render(
     if chosen is None:
         saved = write_atomically(target.with_suffix(".dot"), lambda file: file.write_text(source, encoding="utf-8"))
         raise GraphvizNotFound(not_found(target, saved))
-    picture = run(source, target.suffix.lower()[1:], expect=expect, renderer=chosen, timeout=timeout)
+    picture = run(source, target.suffix.lower()[1:], expect=expect, renderer=chosen, timeout=timeout, fewer=fewer)
     return write_atomically(target, lambda file: file.write_bytes(picture))
 
 
-def run(source: str, kind: str, *, expect: str = "", renderer: str, timeout: float = TIMEOUT) -> bytes:
+def run(source: str, kind: str, *, expect: str = "", renderer: str, timeout: float = TIMEOUT, fewer: str = "") -> bytes:
     """The picture as bytes, made by one renderer in a temporary folder; RuntimeError with its messages if it fails."""
     with tempfile.TemporaryDirectory(prefix="visualize-") as folder:
         text, svg, wanted = Path(folder, "graph.dot"), Path(folder, "check.svg"), Path(folder, f"picture.{kind}")
@@ -82,7 +84,8 @@ def run(source: str, kind: str, *, expect: str = "", renderer: str, timeout: flo
             )
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(
-                f"visualize: {renderer} needed more than {timeout:g} s; draw fewer nodes (depth=0) or allow more time"
+                f"visualize: {renderer} needed more than {timeout:g} s; allow more time"
+                + (f" or {fewer}" if fewer else "")
             ) from error
         said = done.stderr.decode("utf-8", "replace").strip()
         complaint = re.search(r"^Error|syntax error|in label of|not built with", said, re.MULTILINE)
@@ -93,7 +96,7 @@ def run(source: str, kind: str, *, expect: str = "", renderer: str, timeout: flo
                 f"visualize: the picture made by {renderer} lacks the text {expect!r}: this Graphviz draws no "
                 f"HTML-like labels (built without expat). {said}".rstrip()
             )
-        _warn_if_shrunk(said)
+        _warn_if_shrunk(said, fewer)
         return wanted.read_bytes()
 
 
@@ -130,13 +133,13 @@ def _texts(svg: str) -> str:
     return text.replace("\u00a0", " ")
 
 
-def _warn_if_shrunk(said: str) -> None:
+def _warn_if_shrunk(said: str, fewer: str = "") -> None:
     """Cairo shrinks a bitmap above 32 767 pixels and says so only on stderr."""
     match = re.search(r"too large for cairo-renderer bitmaps.*?Scaling by ([0-9.]+)", said, re.DOTALL)
     if match:
         warnings.warn(
             f"visualize: the picture is too large for a PNG and was shrunk to {float(match[1]):.0%}; "
-            "save it as .svg or .pdf, or draw fewer nodes with depth=0",
+            "save it as .svg or .pdf" + (f", or {fewer}" if fewer else ""),
             stacklevel=5,
         )
 

@@ -61,6 +61,25 @@ def test_data_that_is_not_there_is_said_in_words(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--epochs", "0"),
+        ("--epochs", "1.5"),
+        ("--batch-size", "0"),
+        ("--batch-size", "-3"),
+        ("--lr", "-1"),
+        ("--lr", "x"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_in_one_line(tmp_path, option, value):
+    done = run("train.py", f"{option}={value}", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"argument {option}" in last and repr(value) in last
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("script", ["tour.py", "train.py", "figures.py"])
 def test_help(script):
     done = run(script, "--help")

@@ -17,7 +17,7 @@ def test_depth_zero_is_one_box_per_top_level_module() -> None:
     drawing = visualize.graph(records.conv_blocks(3), depth=0)
     assert drawing.shown == 3 and drawing.summary == "showing 3 of 31 nodes, depth=0"
     source = drawing.source
-    assert "<B>net</B>" in source and "<I>Sequential</I>" in source and "6 000 parameters" in source
+    assert "<B>net</B>" in source and "<I>Sequential</I>" in source and "504 parameters" in source
     assert "(2, 3, 4, 4) → (2, 48)" in source and "‖∇‖" in source and "16 ops" in source
     assert "showing 3 of 31 nodes, depth=0" in source and "module, closed" in source
     assert source.count("id=forward") == 2 and source.count("id=backward") == 2
@@ -51,7 +51,36 @@ def test_many_top_level_modules_stay_closed() -> None:
         here = tape.op(f"a{i}", "Mul", np.ones(3), (here, lambda g: g), scope=scope)
         here = tape.op(f"b{i}", "Add", np.ones(3), (here, lambda g: g), scope=scope)
     drawing = visualize.graph(tape.graph(here))
-    assert drawing.shown == 401 and "depth=0" in drawing.summary
+    assert drawing.summary == "showing 61 of 801 nodes, depth=0, the middle left out"
+    assert "<B>m0</B>" in drawing.source and "<B>m399</B>" in drawing.source
+    assert visualize.graph(tape.graph(here), depth=0).shown == 401
+
+
+def test_a_tall_graph_closes_its_modules_although_it_is_not_large() -> None:
+    """40 blocks of 5 operations in a row are only 201 nodes, but on 201 ranks."""
+    tape = records.Tape()
+    here = tape.leaf("x", np.ones(3))
+    for i in range(40):
+        scope = tape.scope(f"m{i}", "Block")
+        for k in range(5):
+            here = tape.op(f"a{i}_{k}", "Mul", np.ones(3), (here, lambda g: g), scope=scope)
+    drawing = visualize.graph(tape.graph(here))
+    assert drawing.total == 201 < collapse.FULL_DETAIL
+    assert drawing.shown == 41 and drawing.summary == "showing 41 of 201 nodes, depth=0"
+    assert visualize.graph(tape.graph(here), depth=1).summary == ""
+
+
+def test_headings_of_modules_count_as_height() -> None:
+    """40 times Sequential(Linear, ReLU) were 202 nodes, 82 of them one below the other, and 19,421 pixels."""
+    tape = records.Tape()
+    here = tape.leaf("x", np.ones(3))
+    for i in range(40):
+        block = tape.scope(f"m{i}", "Sequential")
+        for kind in ("Linear", "ReLU"):
+            scope = tape.scope(f"m{i}_{kind}", kind, parent=block)
+            here = tape.op(f"{kind}{i}", kind, np.ones(3), (here, lambda g: g), scope=scope)
+    drawing = visualize.graph(tape.graph(here))
+    assert drawing.shown == 81 and drawing.summary == "showing 81 of 81 nodes, depth=1"
 
 
 def test_modules_that_feed_each_other_do_not_hang() -> None:
@@ -64,7 +93,7 @@ def test_modules_that_feed_each_other_do_not_hang() -> None:
     assert visualize.graph(tape.graph(here), depth=0).shown == 3
 
 
-@pytest.mark.parametrize("length", [2_000, 100_000])
+@pytest.mark.parametrize("length", [180, 400, 2_000, 100_000])
 def test_a_long_chain_keeps_its_ends(length: int) -> None:
     graph = records.chain(length)
     start = time.perf_counter()
@@ -73,9 +102,14 @@ def test_a_long_chain_keeps_its_ends(length: int) -> None:
     assert drawing.shown == 2 * collapse.ENDS + 1
     hidden = f"{length + 1 - 2 * collapse.ENDS:,}".replace(",", " ")
     assert f"… {hidden} ops" in drawing.source
-    assert drawing.summary == f"showing 61 of {length + 1:,} nodes".replace(",", " ")
+    assert drawing.summary == f"showing 61 of {length + 1:,} nodes".replace(",", " ") + ", the middle left out"
     assert drawing.source.count("id=forward") == 2 * collapse.ENDS
     assert "id=node_input1" in drawing.source and f"id=node_op{length}" in drawing.source
+
+
+def test_a_chain_of_a_hundred_is_drawn_whole_and_a_longer_one_on_request() -> None:
+    assert visualize.graph(records.chain(100)).summary == ""
+    assert visualize.graph(records.chain(400), depth=0).summary == ""
 
 
 def test_a_wide_graph_is_cut_too() -> None:
@@ -98,3 +132,14 @@ def test_topological_order_places_leaves_at_their_first_use() -> None:
 def test_nan_inside_a_closed_module_shows() -> None:
     source = visualize.graph(records.conv_blocks(1, broken=True), depth=0).source
     assert "<B>NaN</B>" in source and "#F0E442" in source
+
+
+def test_a_closed_module_with_one_parameter_and_one_operation() -> None:
+    tape = records.Tape()
+    outer = tape.scope("scale", "Scale")
+    inner = tape.scope("scale_inner", "Inner", parent=outer)
+    x, w = tape.leaf("x", np.ones(3)), tape.leaf("w", np.array(2.0), "parameter", scope=inner)
+    tape.op("op1", "Mul", np.ones(3), (x, None), (w, lambda g: g.sum()), scope=inner)
+    drawing = visualize.graph(tape.graph("op1", seed=np.ones(3)), depth=0)
+    assert ">1 parameter<" in drawing.source and ">1 op<" in drawing.source
+    assert "1 operation  |  1 parameter" in drawing.source

@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import visualize_records as records
 
+import tinygrad_edu as torch
 import visualize
+from tinygrad_edu import nn
 from tinygrad_edu.autograd.graph import Edge, Graph
 from visualize import collapse, labels, numbers, theme
 from visualize.chain import main_chain
@@ -115,7 +118,9 @@ def test_states_of_a_gradient_look_different() -> None:
     assert ">∇ 0<" in node(source, "op3")
     assert ">∇ not kept<" in node(source, "op4") and ">value not kept<" in node(source, "op4")
     assert ">no gradient<" in node(source, "input1")
+    assert "values and gradients not kept: record under autograd.keep_values()" in source
     pending = visualize.graph(records.network(backward=False)).source
+    assert "keep_values" not in pending
     assert ">no gradient yet  ⊕<" in node(pending, "op12")
     assert "0.0000" not in pending
 
@@ -123,6 +128,66 @@ def test_states_of_a_gradient_look_different() -> None:
 def test_numbers_can_be_left_out() -> None:
     source = visualize.graph(records.network(), values=False, grads=False).source
     assert "±" not in source and "‖∇‖" not in source
+
+
+def test_advice_only_on_what_is_drawn() -> None:
+    graph = records.network()
+    lost = replace(graph, vertices=tuple(replace(v, value=None) for v in graph.vertices))
+    assert ">17 operations  |  51 parameters  |  values not kept: record" in visualize.graph(lost).source
+    assert "my words  |  values not kept" in visualize.graph(lost, subtitle="my words").source
+    assert "keep_values" not in visualize.graph(lost, values=False).source
+
+
+def test_labels_of_forty_characters_are_whole_and_longer_ones_in_the_tooltip() -> None:
+    graph = records.batchnorm()
+    for label, shown in (("d" * 40, "d" * 40), ("d" * 41, "d" * 39 + "…")):
+        edges = tuple(replace(e, label=label if e.label == "dμ / N" else e.label) for e in graph.edges)
+        source = visualize.graph(replace(graph, edges=edges)).source
+        assert f">{shown}<" in source and f": {label}" in source
+
+
+@pytest.fixture
+def model() -> Any:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    loss = model(torch.ones(4, 3)).sum()
+    loss.backward()
+    return model, loss
+
+
+def test_params_as_module_pairs_or_mapping(model: Any) -> None:
+    net, loss = model
+    want = visualize.graph(loss, params=dict(net.named_parameters())).source
+    assert "id=node_0_weight" in want
+    assert visualize.graph(loss, params=net).source == want
+    assert visualize.graph(loss, params=net.named_parameters()).source == want
+    assert visualize.graph(loss, params=list(net.named_parameters())).source == want
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        (lambda net: net.parameters(), "with a Parameter in it"),
+        (lambda net: list(net.parameters()), "list with a Parameter in it"),
+        (lambda net: [1], "list with a int in it"),
+        (lambda net: {"w": 5}, "dict where 'w' is a int"),
+        (lambda net: 5, "params is a int"),
+        (lambda net: "w", "params is a str"),
+        (lambda net: net[0].weight, "params is a Parameter"),
+    ],
+)
+def test_other_params_are_refused_with_what_to_pass(model: Any, params: Any, found: str) -> None:
+    net, loss = model
+    with pytest.raises(TypeError, match=rf"{found}; pass params=dict\(model.named_parameters\(\)\)"):
+        visualize.graph(loss, params=params(net))
+
+
+def test_outputs_in_a_list() -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    a, b = x * 2, x.exp()
+    want = visualize.graph(a, b).source
+    assert visualize.graph([a, b]).source == want and visualize.graph((a, b)).source == want
+    with pytest.raises(ValueError, match="nothing to draw"):
+        visualize.graph([])
 
 
 def test_figure_of_batchnorm() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 from PIL import Image
 
+import tinygrad_edu as torch
 import visualize
 
 NAMES = ["airplane", "cat", "dog"]
@@ -63,6 +65,57 @@ def test_curves_of_one_epoch_and_of_nan(tmp_path: Path) -> None:
     assert "c  NaN from epoch 1" in words(figure)
 
 
+def test_a_line_that_ends_in_nan_or_inf_says_the_first_too() -> None:
+    text = words(visualize.curves({"loss": [1.0, math.nan, 0.5, math.inf], "b loss": [1.0, math.nan, math.inf]}))
+    assert "b loss  NaN from epoch 2" in text and text.startswith("loss  NaN at epoch 2, Inf from epoch 4")
+
+
+def test_numbers_alone_are_the_loss() -> None:
+    for history in ([3, 2, 1], (3, 2, 1), np.array([3.0, 2.0, 1.0]), torch.tensor([3.0, 2.0, 1.0])):
+        figure = visualize.curves(history)
+        assert figure.axes[0].get_title(loc="left") == "loss"
+        assert list(figure.axes[0].lines[0].get_ydata()) == [3, 2, 1]
+
+
+def test_tensors_are_numbers() -> None:
+    numbers = [torch.tensor(3.0, requires_grad=True), torch.tensor(1.0), 0.5]
+    for history in (numbers, {"loss": numbers}, [{"loss": x} for x in numbers]):
+        assert list(visualize.curves(history).axes[0].lines[0].get_ydata()) == [3, 1, 0.5]
+    grad = torch.tensor([3.0, 1.0, 0.5], requires_grad=True)
+    assert list(visualize.curves(grad).axes[0].lines[0].get_ydata()) == [3, 1, 0.5]
+    assert list(visualize.curves(grad[0]).axes[0].lines[0].get_ydata()) == [3]
+    assert list(visualize.curves({"loss": grad}).axes[0].lines[0].get_ydata()) == [3, 1, 0.5]
+
+
+def test_fifty_lines_look_different() -> None:
+    lines = visualize.curves({f"run {i} loss": [i, i + 1] for i in range(50)}).axes[0].lines
+    assert len({(x.get_color(), x.get_marker(), x.get_linestyle()) for x in lines}) == 50
+
+
+def boxes(figure: Any) -> Any:
+    """Where an artist of the figure is, in pixels."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return lambda artist: artist.get_window_extent(canvas.get_renderer())
+
+
+@pytest.mark.parametrize("title", ["A very long title " * 9, "Averyverylongword" * 9, "MMMM WWWW " * 9, "two\nlines"])
+def test_a_long_title_stays_inside(title: str) -> None:
+    for figure in (visualize.curves(HISTORY, title=title), visualize.filters(np.ones((2, 1, 3, 3)), title=title)):
+        box = boxes(figure)(figure._suptitle)
+        assert box.x1 < figure.bbox.x1 and box.y1 <= figure.bbox.y1
+        assert box.y0 > boxes(figure)(figure.axes[0]).y1
+        assert "".join(figure.get_suptitle().split()) == "".join(title.split())
+
+
+def test_labels_stay_clear_of_the_next_panel() -> None:
+    figure = visualize.curves({"loss 1": [3, 2, 1], "loss 2": [2, 1, 0.5], "accuracy": [10000, 20000, 30000]})
+    box = boxes(figure)
+    labels = [t for t in figure.axes[0].texts if isinstance(t, Annotation)]
+    numbers = [t for t in figure.axes[1].get_yticklabels() if t.get_text()]
+    assert min(box(t).x0 for t in numbers) - max(box(t).x1 for t in labels) > 12
+
+
 def test_final_values_do_not_overlap() -> None:
     figure = visualize.curves({f"run {i} loss": [1.0, 0.5 + i * 1e-4] for i in range(6)})
     places = sorted(t.xy[1] for t in figure.axes[0].texts if isinstance(t, Annotation))
@@ -78,6 +131,13 @@ def test_an_empty_history_is_an_error(empty: Any) -> None:
 def test_curves_refuses_words_and_suffixes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'loss' is not a list of numbers"):
         visualize.curves({"loss": ["a"]})  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="'loss' is not a list of numbers"):
+        visualize.curves([[1.0, 2.0], [3.0, 4.0]])  # type: ignore[list-item]
+    for given, kind in ((5, "int"), ("loss", "str"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=f"got {kind}; pass"):
+            visualize.curves(given)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="mixes numbers and mappings"):
+        visualize.curves([{"loss": 1.0}, 2.0])  # type: ignore[list-item]
     with pytest.raises(ValueError, match=r"choose one of .png, .svg, .pdf"):
         visualize.curves(HISTORY, tmp_path / "a.gif")
     with pytest.raises(FileNotFoundError, match="does not exist"):
@@ -122,9 +182,17 @@ def test_filters_of_a_module() -> None:
         visualize.filters(Holder(np.ones((3, 3))))
 
 
+def test_one_filter_is_singular() -> None:
+    assert visualize.filters(np.ones((1, 1, 3, 3))).get_suptitle() == "1 filter 3 × 3"
+    assert visualize.filters(np.ones((2, 1, 3, 3))).get_suptitle() == "2 filters 3 × 3"
+
+
 def test_filters_refuses_other_shapes() -> None:
     with pytest.raises(ValueError, match=r"\(3, 3\).*must be \(o, c, kh, kw\)"):
         visualize.filters(np.ones((3, 3)))
+    for given, kind in ((5, "int"), (None, "NoneType"), ("w", "str")):
+        with pytest.raises(TypeError, match=rf"got {kind}; pass the weight \(o, c, kh, kw\)"):
+            visualize.filters(given)
     with pytest.raises(ValueError, match="not empty"):
         visualize.filters(np.ones((0, 3, 3, 3)))
 
@@ -162,7 +230,8 @@ def test_mistakes_shows_the_wrong_ones(shape: tuple[int, ...], tmp_path: Path) -
 
 def test_mistakes_without_any_and_with_many() -> None:
     images = np.zeros((3, 4, 4))
-    assert "0 of 3 wrong" in visualize.mistakes(images, [0, 1, 2], [0, 1, 2]).get_suptitle()
+    none = visualize.mistakes(images, [0, 1, 2], [0, 1, 2])
+    assert none.get_suptitle() == "0 of 3 wrong" and [t.get_text() for t in none.axes[0].texts] == ["all 3 right"]
     assert "first 2 shown" in visualize.mistakes(images, [0, 1, 2], [1, 2, 0], limit=2).get_suptitle()
     with pytest.raises(ValueError, match="3 images, but 2 targets"):
         visualize.mistakes(images, [0, 1], [1, 1])

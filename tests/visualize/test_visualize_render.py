@@ -128,6 +128,26 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("kind", [PermissionError, FileNotFoundError, OSError])
+def test_a_failing_write_names_the_path_that_was_asked_for(
+    kind: type[OSError], drawing: visualize.Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise kind(5, "for some reason", str(tmp_path / ".a.xyz123.dot"))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(kind) as caught:
+        drawing.render(tmp_path / "a.dot")
+    assert str(caught.value) == f"cannot write {str(tmp_path / 'a.dot')!r}: for some reason; choose another folder"
+    assert type(caught.value) is type(kind(5, "")) and caught.value.errno == 5
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_proc_takes_no_file() -> None:
+    with pytest.raises(OSError, match="'/proc/x.png'.*choose another folder"):
+        visualize.curves([1.0], "/proc/x.png")
+
+
 def test_a_slow_renderer_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "_PYGRAPHVIZ", "import time; time.sleep(60)")
     with pytest.raises(RuntimeError, match=r"more than 0\.5 s"):
@@ -178,8 +198,12 @@ def test_notebooks_get_svg(drawing: visualize.Drawing) -> None:
 
 def test_a_shrunk_bitmap_is_announced() -> None:
     said = "dot: graph is too large for cairo-renderer bitmaps. Scaling by 0.32 to fit"
-    with pytest.warns(UserWarning, match="shrunk to 32%"):
+    with pytest.warns(UserWarning, match="shrunk to 32%") as caught:
         render._warn_if_shrunk(said)
+    assert "depth" not in str(caught[0].message)
+    with pytest.warns(UserWarning, match="or draw fewer nodes with depth=0"):
+        render._warn_if_shrunk(said, visualize.graph(records.conv_blocks(1))._fewer)
+    assert visualize.graph(records.chain(3))._fewer == ""
 
 
 def test_importing_visualize_is_cheap() -> None:

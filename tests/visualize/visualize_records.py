@@ -318,12 +318,12 @@ def conv_blocks(blocks: int = 2, layers: int = 2, skip: bool = True, broken: boo
     """Nested Sequential of conv blocks with shortcuts and a fused loss; arrays are kept small."""
     rng = np.random.default_rng(1)
     t = Tape()
-    net = t.scope("net", "Sequential", "Sequential", n=1000 * blocks * layers)
+    net = t.scope("net", "Sequential", "Sequential")
     x = rng.normal(size=(2, 3, 4, 4)).astype(np.float32)
     here, h = t.leaf("input1", x, name="x"), x
     k = 0
     for b in range(blocks):
-        block = t.scope(f"net_block{b + 1}", "ConvBlock", "ConvBlock(3 → 3)", net, n=1000 * layers)
+        block = t.scope(f"net_block{b + 1}", "ConvBlock", "ConvBlock(3 → 3)", net)
         start = here
         for i in range(layers):
             k += 1
