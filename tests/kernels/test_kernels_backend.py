@@ -18,7 +18,18 @@ import tinygrad_edu
 from tinygrad_edu import kernels
 from tinygrad_edu.kernels import reference
 from tinygrad_edu.kernels.backend import twins
-from tinygrad_edu.kernels.reference import convolution, elementwise, optimizers, pooling, products, reductions
+from tinygrad_edu.kernels.reference import (
+    batch_norm,
+    channels,
+    convolution,
+    elementwise,
+    layer_norm,
+    logits,
+    optimizers,
+    pooling,
+    products,
+    reductions,
+)
 
 ROOT = str(Path(tinygrad_edu.__path__[0]).parent)
 FAMILIES = {
@@ -28,6 +39,10 @@ FAMILIES = {
     "convolution": convolution,
     "pooling": pooling,
     "optimizers": optimizers,
+    "batch_norm": batch_norm,
+    "layer_norm": layer_norm,
+    "logits": logits,
+    "channels": channels,
 }
 
 

@@ -255,3 +255,75 @@ def test_relu_gate_passes_where_relu_did(y):
     for out in on_both(kernels.relu_gate, x, y):
         check_result(out, np.float64, x, y)
         np.testing.assert_array_equal(out, expected)
+
+
+def in_wide(name, x):
+    """The function in a wider type than x's."""
+    if name == "erf":
+        return np.array([math.erf(v) for v in x.tolist()])
+    x = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    with np.errstate(all="ignore"):
+        return 1 / (1 + np.exp(-x)) if name == "sigmoid" else getattr(np, name)(x)
+
+
+EDGES = [88.722839, 88.72284, 709.7827, 709.7828, -87.4, -103.97, -104.1, -745.13, -745.14, 1e-45, 5e-324, 3e-310, 1e38]
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "erf"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_polynomials_are_within_two_units_in_the_last_place(name, dtype):
+    if dtype == np.float64 and np.finfo(np.longdouble).nmant < 63:
+        pytest.skip("no type wider than float64 here")
+    rng = np.random.default_rng(0)
+    ranges = {"exp": 750, "log": 4, "tanh": 2, "sigmoid": 110, "erf": 3}
+    bits = rng.integers(0, np.array(np.inf, dtype).view(f"i{dtype().itemsize}"), 20_001, f"i{dtype().itemsize}")
+    x = np.concatenate([rng.uniform(-ranges[name], ranges[name], 20_001), rng.uniform(-1, 1, 20_001), EDGES])
+    x = np.concatenate([x.astype(dtype), bits.view(dtype), -bits.view(dtype)])
+    if name == "log":
+        x = np.abs(x)
+    with numba_everywhere():
+        out = getattr(kernels, name)(x)
+    expected = in_wide(name, x)
+    fits = np.abs(expected) <= np.finfo(dtype).max
+    np.testing.assert_array_equal(out[~fits], np.sign(expected[~fits]) * np.inf)
+    info = np.finfo(dtype)
+    unit = np.ldexp(expected.dtype.type(1), np.frexp(np.abs(expected[fits]))[1].astype(int) - info.nmant - 1)
+    error = np.abs(out[fits] - expected[fits]) / np.maximum(unit, info.smallest_subnormal)
+    assert error.max() <= (3 if name == "erf" and dtype == np.float64 else 2)  # math.erf itself is off by one
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf"])
+def test_polynomials_keep_the_sign_of_zero(name):
+    with numba_everywhere():
+        assert np.signbit(getattr(kernels, name)(np.array([-0.0, 0.0], np.float32))).tolist() == [True, False]
+
+
+@settings(deadline=None)
+@given(data=st.data(), dtype=st.sampled_from(DTYPES), name=st.sampled_from(["add", "sub", "mul", "div"]))
+def test_arrays_that_repeat(data, dtype, name):
+    shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
+    small = [data.draw(st.sampled_from((1, size))) for size in shape]
+    x = random(shape, dtype)
+    y = random(tuple(small[data.draw(st.integers(0, len(small))) :]), dtype, 1)
+    for first, second in ((x, y), (y, x)):
+        expected, actual = on_both(getattr(kernels, name), first, second)
+        check_result(actual, dtype, x, y)
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+@pytest.mark.parametrize("small", [(7,), (5, 1), (3, 1, 1), (5, 7), (3, 1, 7), (1, 5, 1), ()])
+def test_layouts_of_arrays_that_repeat(name, small):
+    x, y = random((3, 5, 7), np.float32), random(small, np.float32, 1)
+    x[0, 0, :3] = np.nan, np.inf, -np.inf
+    for x_layout, y_layout in zip(layouts(x), layouts(y), strict=True):
+        for pair in ((x_layout, y_layout), (y_layout, x_layout)):
+            expected, actual = on_both(getattr(kernels, name), *pair)
+            check_result(actual, np.float32, x, y)
+            np.testing.assert_array_equal(actual, expected)
+
+
+def test_lines_longer_than_a_task():
+    x, y = random((2, 3, 20_001), np.float32), random((3, 1), np.float32, 1)
+    expected, actual = on_both(kernels.sub, x, y)
+    np.testing.assert_array_equal(actual, expected)

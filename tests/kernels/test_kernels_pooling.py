@@ -162,6 +162,27 @@ def test_layouts():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("values", ["random", "ties", "nan"])
+@pytest.mark.parametrize("width", [2, 3, 8, 15, 16, 17, 33, 66])
+def test_windows_of_two(width, values, dtype):
+    """The commonest pool has loops of its own, whose rows LLVM vectorises: of any width, apart or overlapping."""
+    x = random((2, 3, 7, width), dtype)
+    if values == "ties":
+        x = np.sign(x)
+    elif values == "nan":
+        x[x > 0.5] = np.nan
+        x[x < -1] = -np.inf
+    for rows, ceil_mode in ((2, False), (2, True), (1, False), (3, False), (5, True)):
+        options = ((2, 2), (rows, 2), (0, 0))
+        for one, other in zip(*on_both(kernels.max_pool2d, x, *options, ONE, ceil_mode), strict=True):
+            np.testing.assert_array_equal(one, other)
+        one, other = on_both(kernels.avg_pool2d, x, *options, ceil_mode, True, None)
+        close(other, one)
+        back = on_both(kernels.avg_pool2d_backward, one, x.shape, *options, ceil_mode, False, 3)
+        close(back[1], back[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_nan_in_an_average(dtype):
     x = random((1, 1, 4, 4), dtype)
     x[0, 0, 0, 1], x[0, 0, 3, 3] = np.nan, np.inf

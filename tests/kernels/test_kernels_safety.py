@@ -80,8 +80,9 @@ def test_a_forked_child_goes_on_with_numpy():
 
 
 BOUNDS_CHECKED = """
-    import numpy as np
+    import itertools, numpy as np
     from tinygrad_edu import kernels
+    from tinygrad_edu.kernels.backend import twins
     from tinygrad_edu.kernels.compiled.jit import config
     assert config.BOUNDSCHECK
     rng = np.random.default_rng(0)
@@ -120,6 +121,25 @@ BOUNDS_CHECKED = """
                 reduce(x, axis, False)
         kernels.argmax(x, None, False), kernels.argmax(x, x.ndim - 1, False)
     kernels.matmul(random(2, 9, 3), random(2, 3, 5))
+    shapes = ((3, 5, 7), (5, 7), (1, 1), (2, 1, 1), (40, 9, 50), (99, 200))
+    for parallel, shape in itertools.product((0, 10**9), shapes):
+        for family in ("batch_norm", "layer_norm", "logits"):
+            twins(family).PARALLEL = parallel
+        x, grad, bias = random(*shape), random(*shape), random(shape[1])
+        mean, inv_std, var = kernels.batch_norm(x, bias, bias, 1e-5)[1:]
+        kernels.batch_norm_backward(grad, x, bias, mean, inv_std)
+        kernels.batch_norm_eval(x, mean, var, bias, None, 1e-5)
+        kernels.add_channel_bias(x, bias, True), kernels.channel_sum(x), kernels.accumulate(grad, x)
+        kernels.sub(bias.reshape(-1, *(1 for _ in shape[2:])), x)
+        kernels.erf(x), kernels.log(x), kernels.tanh(x), kernels.sigmoid(x)
+        if x.ndim == 2:
+            mean, inv_std = kernels.layer_norm(x, bias, bias, 1e-5)[1:]
+            kernels.layer_norm_backward(grad, x, bias, mean, inv_std)
+            kernels.softmax_backward(grad, kernels.softmax(x))
+            kernels.log_softmax_backward(grad, kernels.log_softmax(x))
+            labels = rng.integers(-1, shape[1], shape[0])
+            losses, _, logsumexp = kernels.cross_entropy(x, labels, bias, -1, 0.1)
+            kernels.cross_entropy_backward(losses, x, labels, bias, -1, 0.1, logsumexp)
     print("inside")
 """
 

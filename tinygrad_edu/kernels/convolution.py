@@ -9,15 +9,17 @@ from .quiet import Array
 from .reference import convolution as reference
 from .windows import Pair, Shape, check_same_shape, conv_shape
 
-# Measured on two cores of an AVX-512 EPYC, float32, NumPy | Numba in us, forward, input and weight gradient:
-#   x (8, 3, 8, 8), weight (4, 3, 3, 3)         63 | 22       116 | 20        62 | 22
-#   x (128, 1, 28, 28), weight (6, 1, 5, 5)     2411 | 1462   10109 | 1386    4117 | 2319
-#   x (64, 3, 32, 32), weight (32, 3, 3, 3)     11844 | 5283  36632 | 9919    6621 | 6640
-#   x (128, 6, 14, 14), weight (16, 6, 5, 5)    3574 | 11194  8267 | 16292    3960 | 10086
-#   x (64, 32, 16, 16), weight (64, 32, 3, 3)   12768 | 42271 17555 | 47180   11728 | 39512
-# So: Numba from some multiplications on, but BLAS again once each output is a sum of many products.
+# Small problems stay on NumPy. Large ones run with an image in each SIMD lane, unless too few images would leave most
+# of many lanes empty: then loops along the rows serve short sums, and BLAS long ones. Measured on two Zen 5 cores with
+# AVX-512, float32, NumPy | loops | lanes in us, forward, input and weight gradient:
+#   x (2, 32, 16, 16), weight (64, 32, 3, 3)    440 | 14800 | 440    460 | 4050 | 460    404 | 6750 | 400
+#   x (8, 6, 14, 14), weight (16, 6, 5, 5)      315 | 493 | 76       619 | 568 | 65      194 | 506 | 71
+#   x (4, 512, 7, 7), weight (512, 512, 3, 3)   7290 | - | 16100     9270 | - | 16300    7110 | - | 30200
+#   x (32, 64, 28, 28), weight (64, 1, 3, 3)    22033 | - | 581      17353 | - | 510     23163 | - | 905
 MULTIPLICATIONS = 200_000
-LARGEST_SUM = 32  # c/groups * kh * kw
+LARGEST_SUM = 32  # c/groups * kh * kw, for loops
+LANES = 64  # bytes of the widest vectors
+EMPTY = 2000  # lanes per image times products of a sum
 
 _forward = Gate(MULTIPLICATIONS, LARGEST_SUM)
 _input_grad = Gate(MULTIPLICATIONS, LARGEST_SUM)
@@ -32,7 +34,7 @@ def conv2d(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair,
     Raises ShapeError when they do not fit together.
     """
     shape = conv_shape("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
-    if _on_numpy(_forward, shape, weight.shape):
+    if _on_numpy(_forward, shape, weight.shape, x.itemsize):
         return reference.conv2d(x, weight, stride, padding, dilation, groups)
     out: Array = twins("convolution").conv2d(x, weight, stride, padding, dilation, groups)
     return out
@@ -47,7 +49,7 @@ def conv2d_input_grad(
     """
     shape = conv_shape("conv2d_input_grad", x_shape, weight.shape, stride, padding, dilation, groups)
     check_same_shape("conv2d_input_grad", "grad", grad.shape, shape)
-    if _on_numpy(_input_grad, shape, weight.shape):
+    if _on_numpy(_input_grad, shape, weight.shape, grad.itemsize):
         return reference.conv2d_input_grad(grad, weight, x_shape, stride, padding, dilation, groups)
     out: Array = twins("convolution").conv2d_input_grad(grad, weight, x_shape, stride, padding, dilation, groups)
     return out
@@ -64,12 +66,23 @@ def conv2d_weight_grad(
     """
     shape = conv_shape("conv2d_weight_grad", x.shape, weight_shape, stride, padding, dilation, groups)
     check_same_shape("conv2d_weight_grad", "grad", grad.shape, shape)
-    if _on_numpy(_weight_grad, shape, weight_shape):
+    if _on_numpy(_weight_grad, shape, weight_shape, x.itemsize):
         return reference.conv2d_weight_grad(grad, x, weight_shape, stride, padding, dilation, groups)
     out: Array = twins("convolution").conv2d_weight_grad(grad, x, weight_shape, stride, padding, dilation, groups)
     return out
 
 
-def _on_numpy(gate: Gate, out: Shape, weight: Shape) -> bool:
+def in_lanes(images: int, weight: Shape, itemsize: int) -> bool:
+    """Whether there are enough images to give each SIMD lane one."""
+    if images < 2:
+        return False
+    lanes = LANES // itemsize
+    for_each = -(-images // lanes) * lanes / images
+    return for_each <= 2 or for_each * math.prod(weight[1:]) <= EMPTY
+
+
+def _on_numpy(gate: Gate, out: Shape, weight: Shape, itemsize: int) -> bool:
     products = math.prod(weight[1:])
-    return math.prod(out) * products < gate.minimum or products > gate.maximum
+    if math.prod(out) * products < gate.minimum:
+        return True
+    return products > gate.maximum and not in_lanes(out[0], weight, itemsize)

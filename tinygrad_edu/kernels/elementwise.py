@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+
+import numpy as np
 
 from .backend import NEVER, Gate, twins
 from .quiet import Array
@@ -34,14 +37,31 @@ from .reference.elementwise import (
     tan,
 )
 
-# Break-even sizes, measured on two cores of an AVX-512 EPYC with NumPy 2.4 (SVML inside), float32, NumPy | Numba in us.
+
+def _numpy_is_wide() -> bool:
+    """Whether NumPy uses AVX-512 for tanh. NumPy 2.0 cannot say, which costs speed at worst."""
+    introspect = getattr(np.lib, "introspect", None)
+    known = introspect.opt_func_info(func_name="^tanh$") if introspect is not None else {}
+    return any(re.search("X86_V4|AVX512", kind["current"]) for kind in known.get("tanh", {}).values())
+
+
+# Break-even sizes, measured on two cores of an AVX-512 EPYC with NumPy 2.4, float32 unless said, NumPy | Numba in us.
 # A launch costs 2-5 us while the threads are awake and some 65 us when they sleep; the sizes leave room for that.
 ADD_MINIMUM = 1_000_000  # add, sub, mul, div, maximum, minimum, square: 129 | 82; at 256,000 36 | 25: memory-bound
 SQRT_MINIMUM = 400_000  # sqrt, relu: 256,000 77-90 | 125; 1e6 300-337 | 57
+# add, sub, mul, div with an array that repeats: (64, 32, 14, 14) with (32, 1, 1) 68 | 45, (64, 16, 28, 28) with
+# (16, 1, 1) 153 | 71, (1024, 1024) with (1024,) 156 | 88; with a scalar 1e6 74 | 81, 2e6 143 | 155: that is NumPy's.
+SPREAD_MINIMUM = 600_000
 WHERE_MINIMUM = 64_000  # 16,000 15 | 9-78; 64,000 266 | 25-207; 1e6 4438 | 290: np.where copies value by value
-ERF_MINIMUM = 4_000  # 1,000 46 | 10-74; 4,000 286 | 23-100: NumPy has none
-# exp, log, tanh, sigmoid: the twins call libm value by value, against NumPy's vectors they lose at every size (1e6:
-# 489 | 1805, 384 | 1987, 228 | 9720, 912 | 2056).
+ERF_MINIMUM = 4_000  # 4,000 190 | 67; 64,000 3109 | 92; 1e6 59140 | 525: NumPy has none
+
+# NumPy takes exp, log and tanh eight or sixteen at a time where it has AVX-512, and there needs a large array to lose
+# (1e6: exp 503 | 287, sigmoid 835 | 412, log 255 | 290, tanh 174 | 335). Without (NPY_DISABLE_CPU_FEATURES="X86_V4"):
+# 64,000 exp 37 | 13-78, log 51 | 76, tanh 62 | 16-89; float64 exp 200 | 95, log 156 | 99, tanh 285 | 33-125.
+NUMPY_IS_WIDE = _numpy_is_wide()
+EXP_MINIMUM = 400_000 if NUMPY_IS_WIDE else 64_000
+SIGMOID_MINIMUM = 250_000 if NUMPY_IS_WIDE else 64_000
+LOG_MINIMUM = NEVER if NUMPY_IS_WIDE else 64_000  # log, tanh
 
 
 def _unary(small: Callable[[Array], Array], name: str, minimum: int) -> Callable[[Array], Array]:
@@ -72,19 +92,36 @@ def _binary(small: Callable[[Array, Array], Array], name: str, minimum: int) -> 
     return kernel
 
 
+def _spreading(small: Callable[[Array, Array], Array], name: str) -> Callable[[Array, Array], Array]:
+    """A binary operation whose twin also takes a smaller array that repeats, from another size on."""
+    gate, spread = Gate(ADD_MINIMUM), Gate(SPREAD_MINIMUM)
+
+    def kernel(x: Array, y: Array) -> Array:
+        if x.size < spread.minimum and y.size < spread.minimum:
+            return small(x, y)
+        if x.shape == y.shape and x.size < gate.minimum:
+            return small(x, y)
+        large: Array = getattr(twins("elementwise"), name)(x, y)
+        return large
+
+    kernel.__name__ = kernel.__qualname__ = name
+    kernel.__doc__ = f"{name} of each pair of elements of x and y, broadcast together, as a fresh array."
+    return kernel
+
+
 square = _unary(reference.square, "square", ADD_MINIMUM)
 sqrt = _unary(reference.sqrt, "sqrt", SQRT_MINIMUM)
 relu = _unary(reference.relu, "relu", SQRT_MINIMUM)
-exp = _unary(reference.exp, "exp", NEVER)
-log = _unary(reference.log, "log", NEVER)
-tanh = _unary(reference.tanh, "tanh", NEVER)
-sigmoid = _unary(reference.sigmoid, "sigmoid", NEVER)
+exp = _unary(reference.exp, "exp", EXP_MINIMUM)
+log = _unary(reference.log, "log", LOG_MINIMUM)
+tanh = _unary(reference.tanh, "tanh", LOG_MINIMUM)
+sigmoid = _unary(reference.sigmoid, "sigmoid", SIGMOID_MINIMUM)
 erf = _unary(reference.erf, "erf", ERF_MINIMUM)
 
-add = _binary(reference.add, "add", ADD_MINIMUM)
-sub = _binary(reference.sub, "sub", ADD_MINIMUM)
-mul = _binary(reference.mul, "mul", ADD_MINIMUM)
-div = _binary(reference.div, "div", ADD_MINIMUM)
+add = _spreading(reference.add, "add")
+sub = _spreading(reference.sub, "sub")
+mul = _spreading(reference.mul, "mul")
+div = _spreading(reference.div, "div")
 maximum = _binary(reference.maximum, "maximum", ADD_MINIMUM)
 minimum = _binary(reference.minimum, "minimum", ADD_MINIMUM)
 

@@ -10,7 +10,9 @@ from .quiet import Array
 from .reference import logits as reference
 from .windows import check_same_shape
 
-SOFTMAX_MINIMUM = 1_000
+# Measured on two cores of an AVX-512 EPYC, cross-entropy of float32, NumPy | Numba in us: (16, 10) 17 | 5, (64, 10)
+# 23 | 6, (128, 10) 29 | 8, (512, 100) 141 | 32, (1024, 100) 270 | 60. The smallest are not worth compiling for.
+SOFTMAX_MINIMUM = 500
 
 _softmax = Gate(SOFTMAX_MINIMUM)
 _softmax_backward = Gate(SOFTMAX_MINIMUM)

@@ -10,7 +10,7 @@ from .windows import Pair, Shape, check_each_window_meets_input, check_same_shap
 
 # Measured on two cores of an AVX-512 EPYC, float32, windows 2 x 2, NumPy | Numba in us (65 us more if threads sleep):
 # x (8, 6, 14, 14): max 186 | 31, its backward 12 | 7, its gather 17 | 7, avg 81 | 35, its backward 92 | 25;
-# x (128, 6, 24, 24): max 3788 | 1097, 342 | 49, 478 | 39, avg 580 | 539, 4977 | 675.
+# x (128, 6, 24, 24): max 3788 | 190, 342 | 49, 478 | 39, avg 580 | 80, 4977 | 75.
 POOL_MINIMUM = 10_000  # elements of x, or of the gradient for avg_pool2d_backward
 INDEX_MINIMUM = 20_000  # indices
 AVG_MINIMUM = 20_000

@@ -1,5 +1,6 @@
 """Elementwise twins: one parallel loop each over contiguous arrays of one shape.
 
+The four operations also take a second array that repeats along leading or trailing dims (a row, a column, channels).
 Other layouts and other broadcasts go back to the reference, which walks them without a copy.
 """
 
@@ -14,9 +15,13 @@ from numba import prange
 
 from ..quiet import Array
 from ..reference import elementwise as reference
+from . import vector_math
 from .jit import jit, readonly
 
 # Constants of the arrays' own dtype: in Numba, 1 / x and 1 + x are float64 already where x is float32.
+
+PIECE = 8_192  # elements of a line that one task takes
+ADD, SUB, SUB_FROM, MUL, DIV, DIV_INTO = range(6)  # SUB_FROM and DIV_INTO: the repeated array comes first
 
 
 @jit()
@@ -36,37 +41,6 @@ def _relu(x: Array, out: Array) -> None:
     zero = x.dtype.type(0)
     for i in prange(x.size):
         out[i] = np.maximum(x[i], zero)  # unlike max(), keeps NaN
-
-
-@jit()
-def _exp(x: Array, out: Array) -> None:
-    for i in prange(x.size):
-        out[i] = math.exp(x[i])
-
-
-@jit()
-def _log(x: Array, out: Array) -> None:
-    for i in prange(x.size):
-        out[i] = math.log(x[i])
-
-
-@jit()
-def _tanh(x: Array, out: Array) -> None:
-    for i in prange(x.size):
-        out[i] = math.tanh(x[i])
-
-
-@jit()
-def _sigmoid(x: Array, out: Array) -> None:
-    one = x.dtype.type(1)
-    for i in prange(x.size):
-        out[i] = one / (one + math.exp(-x[i]))  # 1 / inf = 0 where exp overflows
-
-
-@jit()
-def _erf(x: Array, out: Array) -> None:
-    for i in prange(x.size):
-        out[i] = math.erf(x[i])
 
 
 @jit()
@@ -118,6 +92,88 @@ def _relu_gate(x: Array, y: Array, out: Array) -> None:
         out[i] = zero if y[i] <= zero else x[i]
 
 
+@jit()
+def _spread_lines(operation: int, x: Array, y: Array, group: int, piece: int, out: Array) -> None:
+    """x (before, own, length); y (own,), one number for each line. A task takes a piece of each line of a group."""
+    groups, pieces = (y.size + group - 1) // group, (x.shape[2] + piece - 1) // piece
+    for task in prange(len(x) * groups * pieces):
+        i, first, start = task // pieces // groups, task // pieces % groups * group, task % pieces * piece
+        for c in range(first, min(first + group, y.size)):
+            line, target, v = x[i, c, start : start + piece], out[i, c, start : start + piece], y[c]
+            if operation == ADD:
+                for j in range(line.size):
+                    target[j] = line[j] + v
+            elif operation == SUB:
+                for j in range(line.size):
+                    target[j] = line[j] - v
+            elif operation == SUB_FROM:
+                for j in range(line.size):
+                    target[j] = v - line[j]
+            elif operation == MUL:
+                for j in range(line.size):
+                    target[j] = line[j] * v
+            elif operation == DIV:
+                for j in range(line.size):
+                    target[j] = line[j] / v
+            else:
+                for j in range(line.size):
+                    target[j] = v / line[j]
+
+
+@jit()
+def _spread_rows(operation: int, x: Array, y: Array, out: Array) -> None:
+    """x (rows, length); y (length,), the same for each row."""
+    for i in prange(len(x)):
+        line, target = x[i], out[i]
+        if operation == ADD:
+            for j in range(line.size):
+                target[j] = line[j] + y[j]
+        elif operation == SUB:
+            for j in range(line.size):
+                target[j] = line[j] - y[j]
+        elif operation == SUB_FROM:
+            for j in range(line.size):
+                target[j] = y[j] - line[j]
+        elif operation == MUL:
+            for j in range(line.size):
+                target[j] = line[j] * y[j]
+        elif operation == DIV:
+            for j in range(line.size):
+                target[j] = line[j] / y[j]
+        else:
+            for j in range(line.size):
+                target[j] = y[j] / line[j]
+
+
+def _repeats(shape: tuple[int, ...], small: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Sizes (before, own, after) if an array of shape `small` repeats before and after its own dims to fill `shape`."""
+    padded = (1,) * (len(shape) - len(small)) + small
+    own = [dim for dim in range(len(shape)) if padded[dim] != 1]
+    first, last = own[0], own[-1] + 1  # there is one: small holds more than one element
+    if len(small) > len(shape) or padded[first:last] != shape[first:last]:
+        return None
+    return math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
+
+
+def _spread(operation: int, x: Array, y: Array) -> Array | None:
+    """The operation on x and a smaller y that repeats; None where the kernels do not take them."""
+    for array in (x, y):
+        if array.dtype != x.dtype or not array.flags.c_contiguous or not array.flags.aligned:
+            return None
+    # with a scalar, NumPy is as fast
+    sizes = _repeats(x.shape, y.shape) if x.dtype.kind == "f" and x.size and y.size > 1 else None
+    if sizes is None:
+        return None
+    before, own, after = sizes
+    out = np.empty(x.shape, x.dtype)
+    if after == 1:
+        _spread_rows(operation, readonly(x).reshape(before, own), readonly(y).reshape(-1), out.reshape(before, own))
+    else:
+        group = max(1, PIECE // after)
+        _spread_lines(operation, readonly(x).reshape(sizes), readonly(y).reshape(-1), group, PIECE, out.reshape(sizes))
+    return out
+
+
 def _whole(kernel: Callable[..., None], fallback: Callable[..., Array]) -> Callable[..., Array]:
     """The public twin: `kernel` on flat arrays, `fallback` for what it does not take."""
 
@@ -138,19 +194,35 @@ def _whole(kernel: Callable[..., None], fallback: Callable[..., Array]) -> Calla
     return apply
 
 
+def _broadcast(
+    kernel: Callable[..., None], fallback: Callable[..., Array], second: int, first: int
+) -> Callable[..., Array]:
+    """The public twin of an operation on two arrays, of which the second or the first may be smaller and repeat."""
+    same = _whole(kernel, fallback)
+
+    def apply(x: Array, y: Array) -> Array:
+        if x.shape == y.shape:
+            return same(x, y)
+        out = _spread(second, x, y) if x.size >= y.size else _spread(first, y, x)
+        return fallback(x, y) if out is None else out
+
+    apply.__name__ = kernel.__name__.strip("_")
+    return apply
+
+
 square = _whole(_square, reference.square)
 sqrt = _whole(_sqrt, reference.sqrt)
 relu = _whole(_relu, reference.relu)
 relu_gate = _whole(_relu_gate, reference.relu_gate)
-exp = _whole(_exp, reference.exp)
-log = _whole(_log, reference.log)
-tanh = _whole(_tanh, reference.tanh)
-sigmoid = _whole(_sigmoid, reference.sigmoid)
-erf = _whole(_erf, reference.erf)
-add = _whole(_add, reference.add)
-sub = _whole(_sub, reference.sub)
-mul = _whole(_mul, reference.mul)
-div = _whole(_div, reference.div)
+exp = _whole(vector_math.exp_each, reference.exp)
+log = _whole(vector_math.log_each, reference.log)
+tanh = _whole(vector_math.tanh_each, reference.tanh)
+sigmoid = _whole(vector_math.sigmoid_each, reference.sigmoid)
+erf = _whole(vector_math.erf_each, reference.erf)
+add = _broadcast(_add, reference.add, ADD, ADD)
+sub = _broadcast(_sub, reference.sub, SUB, SUB_FROM)
+mul = _broadcast(_mul, reference.mul, MUL, MUL)
+div = _broadcast(_div, reference.div, DIV, DIV_INTO)
 maximum = _whole(_maximum, reference.maximum)
 minimum = _whole(_minimum, reference.minimum)
 where: Any = _whole(_where, reference.where)

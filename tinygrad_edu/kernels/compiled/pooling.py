@@ -19,6 +19,7 @@ def _max_pool2d(
     h, w = x.shape[1], x.shape[2]
     oh, ow = out.shape[1:]
     for plane in prange(x.shape[0]):
+        pixels = x[plane].reshape(h * w)
         for i in range(oh):
             top = i * sh - ph
             first_k = 0 if top >= 0 else (-top + dh - 1) // dh  # the first tap inside
@@ -28,15 +29,40 @@ def _max_pool2d(
                 first_m = 0 if left >= 0 else (-left + dw - 1) // dw
                 last_m = min(kw, (w - 1 - left) // dw + 1)
                 place = (top + first_k * dh) * w + left + first_m * dw
-                best = x[plane, top + first_k * dh, left + first_m * dw]
+                best = pixels[place]
                 for k in range(first_k, last_k):
+                    line = (top + k * dh) * w + left
                     for m in range(first_m, last_m):
-                        value = x[plane, top + k * dh, left + m * dw]
-                        if value > best or np.isnan(value):
-                            best = value
-                            place = (top + k * dh) * w + left + m * dw
+                        value = pixels[line + m * dw]
+                        # selections, no branch: which pixel wins cannot be predicted. NaN is unequal to itself
+                        better = (value > best) | (value != value)
+                        best = value if better else best
+                        place = line + m * dw if better else place
                 out[plane, i, j] = best
                 indices[plane, i, j] = place
+
+
+@jit()
+def _max_pool2d_in_twos(x: Array, sh: int, indices: Array, out: Array) -> None:
+    """As `_max_pool2d` for windows 2 x 2 with two columns between them and no padding: LLVM vectorises the rows."""
+    w = x.shape[2]
+    for plane in prange(x.shape[0]):
+        for i in range(out.shape[1]):
+            upper, lower = x[plane, i * sh], x[plane, i * sh + 1]
+            target, places = out[plane, i], indices[plane, i]
+            for j in range(target.size):
+                best, place = upper[2 * j], 0
+                value = upper[2 * j + 1]
+                better = (value > best) | (value != value)
+                best, place = (value if better else best), (1 if better else place)
+                value = lower[2 * j]
+                better = (value > best) | (value != value)
+                best, place = (value if better else best), (w if better else place)
+                value = lower[2 * j + 1]
+                better = (value > best) | (value != value)
+                best, place = (value if better else best), (w + 1 if better else place)
+                target[j] = best
+                places[j] = i * sh * w + 2 * j + place
 
 
 @jit()
@@ -71,6 +97,37 @@ def _avg_pool2d(x: Array, divisors: Array, kh: int, kw: int, sh: int, sw: int, p
                     for m in range(left, right):
                         total += x[plane, k, m]
                 out[plane, i, j] = total / divisors[i, j]
+
+
+@jit()
+def _avg_pool2d_in_twos(x: Array, divisors: Array, sh: int, out: Array) -> None:
+    """As `_avg_pool2d` for windows 2 x 2 with two columns between them and no padding."""
+    for plane in prange(x.shape[0]):
+        for i in range(out.shape[1]):
+            upper, lower = x[plane, i * sh], x[plane, i * sh + 1]
+            target, divisor_row = out[plane, i], divisors[i]
+            for j in range(target.size):
+                total = 0.0 + upper[2 * j] + upper[2 * j + 1] + lower[2 * j] + lower[2 * j + 1]
+                target[j] = total / divisor_row[j]
+
+
+@jit()
+def _avg_pool2d_backward_in_twos(grad: Array, divisors: Array, out: Array) -> None:
+    """As `_avg_pool2d_backward` for windows 2 x 2 side by side: each pixel is written once."""
+    oh, ow = grad.shape[1:]
+    for plane in prange(grad.shape[0]):
+        for i in range(oh):
+            upper, lower = out[plane, 2 * i], out[plane, 2 * i + 1]
+            source, divisor_row = grad[plane, i], divisors[i]
+            for j in range(ow):
+                share = source[j] / divisor_row[j]
+                upper[2 * j] = share
+                upper[2 * j + 1] = share
+                lower[2 * j] = share
+                lower[2 * j + 1] = share
+            upper[2 * ow :] = 0
+            lower[2 * ow :] = 0
+        out[plane, 2 * oh :] = 0
 
 
 @jit()
@@ -109,6 +166,9 @@ def max_pool2d(
     out, indices = np.empty(shape, x.dtype), np.empty(shape, np.int64)
     if out.size:
         flat = (shape[0] * shape[1], *shape[2:])
+        if dilation == (1, 1) and _in_twos(x.shape, shape, kernel_size, stride, padding):
+            _max_pool2d_in_twos(_planes(x), stride[0], indices.reshape(flat), out.reshape(flat))
+            return out, indices
         _max_pool2d(_planes(x), *kernel_size, *stride, *padding, *dilation, indices.reshape(flat), out.reshape(flat))
     return out, indices
 
@@ -146,6 +206,9 @@ def avg_pool2d(
     out = np.empty(shape, x.dtype)
     if out.size:
         flat = (shape[0] * shape[1], *shape[2:])
+        if _in_twos(x.shape, shape, kernel_size, stride, padding):
+            _avg_pool2d_in_twos(_planes(x), readonly(divisors), stride[0], out.reshape(flat))
+            return out
         _avg_pool2d(_planes(x), readonly(divisors), *kernel_size, *stride, *padding, out.reshape(flat))
     return out
 
@@ -165,8 +228,17 @@ def avg_pool2d_backward(
     out = np.empty(x_shape, grad.dtype)
     if out.size:
         flat = (x_shape[0] * x_shape[1], *x_shape[2:])
+        if stride[0] == 2 and _in_twos(x_shape, grad.shape, kernel_size, stride, padding):
+            _avg_pool2d_backward_in_twos(_planes(grad), readonly(divisors), out.reshape(flat))
+            return out
         _avg_pool2d_backward(_planes(grad), readonly(divisors), *kernel_size, *stride, *padding, out.reshape(flat))
     return out
+
+
+def _in_twos(x: Shape, out: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> bool:
+    """Whether windows are 2 x 2, two columns apart, and all inside, as ceil_mode may not have them."""
+    inside = (out[2] - 1) * stride[0] + 2 <= x[2] and out[3] * 2 <= x[3]
+    return kernel_size == (2, 2) and stride[1] == 2 and padding == (0, 0) and inside
 
 
 def _int64(indices: Array) -> Array:

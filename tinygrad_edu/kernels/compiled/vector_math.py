@@ -1,8 +1,8 @@
-"""exp and what is made of it, tanh, sigmoid, erf, softmax and cross-entropy, by polynomials.
+"""exp, log, tanh, sigmoid and erf of each element, by polynomials.
 
 LLVM vectorises them, but not a call of libm. Each polynomial is our own Remez fit (mpmath, 60 digits); the argument is
-reduced as in Cephes (Moshier). In float32 and float64, at most 2 units in the last place off the exact value, subnormal
-results included; NaN stays NaN.
+reduced as in Cephes (Moshier) and fdlibm (Sun). In float32 and float64, at most 2 units in the last place off the exact
+value, subnormal results included; NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 
 from ..quiet import Array
-from .inner import CONTRACT, by_width, inner
+from .inner import CONTRACT, by_width
 from .jit import jit
 
 F32 = np.float32  # in Numba, a plain 0.5 would make float64 of a float32 expression, and so would an int64
@@ -67,6 +67,54 @@ def _exp64(v: Any) -> Any:
 
 
 exp = by_width(_exp32, _exp64)
+
+
+# log(v) = k ln 2 + log(1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), both read off the bits of v.
+
+
+def _log32(v: Any) -> Any:
+    small = v < F32(1.1754943508222875e-38)  # subnormal: no leading one among its bits
+    bits = F32(v * F32(33554432.0) if small else v).view(np.int32)
+    exponent = I32(I32(bits - I32(0x3F3504F3)) >> I32(23))
+    f = I32(bits - I32(exponent << I32(23))).view(np.float32) - F32(1.0)
+    k = F32(exponent) - (F32(25.0) if small else F32(0.0))
+    p = F32(-0.078654504181692431) * f + F32(0.12879205820229820)
+    p = p * f + F32(-0.13125296427541148)
+    p = p * f + F32(0.14181418638813665)
+    p = p * f + F32(-0.16624969629580862)
+    p = p * f + F32(0.20002282664802184)
+    p = p * f + F32(-0.25000796575430931)
+    p = p * f + F32(0.33333316780235677)
+    z = f * f
+    rest = (f * z) * p - F32(0.5) * z + k * F32(-2.1219444005469057e-4)
+    out = (f + rest) + k * F32(0.693359375)
+    out = out if v > F32(0.0) else F32(np.nan)
+    out = F32(-np.inf) if v == F32(0.0) else out
+    return v if v == F32(np.inf) else out
+
+
+def _log64(v: Any) -> Any:
+    small = v < 2.2250738585072014e-308
+    bits = np.float64(v * 18014398509481984.0 if small else v).view(np.int64)
+    exponent = (bits - 0x3FE6A09E667F3BCD) >> 52
+    f = np.int64(bits - (exponent << 52)).view(np.float64) - 1.0
+    k = np.float64(I32(exponent)) - (54.0 if small else 0.0)
+    s = f / (2.0 + f)  # log(1 + f) = log((1 + s) / (1 - s)) = 2 s + s z p(z), with 2 s = f - s f
+    z = s * s
+    p = 0.14757971506484802 * z + 0.15318097427239884
+    p = p * z + 0.18183393143159935
+    p = p * z + 0.22222202139806621
+    p = p * z + 0.28571428703864214
+    p = p * z + 0.39999999999611893
+    p = p * z + 0.66666666666666989
+    square = 0.5 * f * f
+    out = k * 0.6931471803691238 - ((square - (s * (square + z * p) + k * 1.9082149292705877e-10)) - f)
+    out = out if v > 0.0 else np.float64(np.nan)
+    out = np.float64(-np.inf) if v == 0.0 else out
+    return v if v == np.inf else out
+
+
+log = by_width(_log32, _log64)
 
 
 # tanh(v) = v + v z p(z), z = v^2, near 0; else 1 - 2 / (exp(2 |v|) + 1), which would cancel there.
@@ -168,6 +216,12 @@ def exp_each(x: Array, out: Array) -> None:
 
 
 @jit(fastmath=CONTRACT)
+def log_each(x: Array, out: Array) -> None:
+    for i in prange(x.size):
+        out[i] = log(x[i])
+
+
+@jit(fastmath=CONTRACT)
 def tanh_each(x: Array, out: Array) -> None:
     for i in prange(x.size):
         out[i] = tanh(x[i])
@@ -188,218 +242,3 @@ def sigmoid_each(x: Array, out: Array) -> None:
         lost = e - (total - one)  # by rounding
         y = (one if x[i] >= 0 else e) / total
         out[i] = y - y * lost * (y if x[i] >= 0 else one - y)  # 1 / total is one of the two
-
-
-# Rows of logits. A task takes a block of whole rows, so that exp runs over all of it at once, however short the rows.
-
-
-def _order32(v: Any) -> Any:
-    """The integer that orders as float32 does: LLVM vectorises its maximum, but that of floats only without NaN."""
-    bits = F32(v).view(np.int32)
-    return I32(bits ^ I32(I32(bits >> I32(31)) & I32(0x7FFFFFFF)))
-
-
-def _order64(v: Any) -> Any:
-    bits = np.float64(v).view(np.int64)
-    return bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF)
-
-
-def _value32(v: Any) -> Any:
-    """The float32 of that place in the order."""
-    return I32(v ^ I32(I32(v >> I32(31)) & I32(0x7FFFFFFF))).view(np.float32)
-
-
-def _value64(v: Any) -> Any:
-    return np.int64(v ^ ((v >> 63) & 0x7FFFFFFFFFFFFFFF)).view(np.float64)
-
-
-_order = by_width(_order32, _order64)
-_value = by_width(_value32, _value64)
-
-
-@inner()
-def _largest(row: Array) -> Any:
-    """Largest element; NaN may win or be passed over: it comes out in the sum of exponentials anyway."""
-    best = _order(row[0])
-    for j in range(1, row.size):
-        best = max(best, _order(row[j]))
-    return _value(best)
-
-
-@inner(fastmath=CONTRACT | {"reassoc"})
-def _total(row: Array) -> float:
-    total = 0.0
-    for j in range(row.size):
-        total += row[j]
-    return total
-
-
-@inner()
-def _exp_in_place(x: Array) -> None:
-    flat = x.reshape(-1)
-    for j in range(flat.size):
-        flat[j] = exp(flat[j])
-
-
-@inner()
-def _exponentials(x: Array, out: Array, top: Array, total: Array) -> None:
-    """exp(x - top) into out, where top is the largest element of each row, and total its sum of exponentials."""
-    for i in range(len(x)):
-        row, shifted, largest = x[i], out[i], _largest(x[i])
-        top[i] = largest
-        for j in range(row.size):
-            shifted[j] = row[j] - largest
-    _exp_in_place(out)
-    for i in range(len(x)):
-        total[i] = _total(out[i])
-
-
-@inner()
-def softmax_block(x: Array, out: Array) -> None:
-    top, total = np.empty(len(x), x.dtype), np.empty(len(x))
-    _exponentials(x, out, top, total)
-    for i in range(len(x)):
-        row, factor = out[i], x.dtype.type(1 / total[i])
-        for j in range(row.size):
-            row[j] *= factor
-
-
-@jit()
-def softmax_blocks(x: Array, rows: int, out: Array) -> None:
-    for task in prange((len(x) + rows - 1) // rows):
-        a, b = task * rows, min((task + 1) * rows, len(x))
-        softmax_block(x[a:b], out[a:b])
-
-
-@inner()
-def log_softmax_block(x: Array, out: Array) -> None:
-    top, total = np.empty(len(x), x.dtype), np.empty(len(x))
-    _exponentials(x, out, top, total)
-    for i in range(len(x)):
-        row, target, largest, rest = x[i], out[i], top[i], x.dtype.type(math.log(total[i]))
-        for j in range(row.size):
-            target[j] = (row[j] - largest) - rest
-
-
-@jit()
-def log_softmax_blocks(x: Array, rows: int, out: Array) -> None:
-    for task in prange((len(x) + rows - 1) // rows):
-        a, b = task * rows, min((task + 1) * rows, len(x))
-        log_softmax_block(x[a:b], out[a:b])
-
-
-@inner()
-def log_softmax_backward_block(grad: Array, log_p: Array, out: Array) -> None:
-    p, flat = log_p.reshape(-1), out.reshape(-1)
-    for j in range(p.size):
-        flat[j] = exp(p[j])
-    for i in range(len(grad)):
-        line, row, total = grad[i], out[i], grad.dtype.type(_total(grad[i]))
-        for j in range(row.size):
-            row[j] = line[j] - row[j] * total
-
-
-@jit()
-def log_softmax_backward_blocks(grad: Array, log_p: Array, rows: int, out: Array) -> None:
-    for task in prange((len(grad) + rows - 1) // rows):
-        a, b = task * rows, min((task + 1) * rows, len(grad))
-        log_softmax_backward_block(grad[a:b], log_p[a:b], out[a:b])
-
-
-@inner()
-def cross_entropy_block(
-    x: Array,
-    labels: Array,
-    weights: Array,
-    ignore_index: int,
-    smoothing: float,
-    losses: Array,
-    row_weights: Array,
-    lse: Array,
-) -> None:
-    scratch, top, total = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype), np.empty(len(x))
-    _exponentials(x, scratch, top, total)
-    for i in range(len(x)):
-        row, y, rest, largest = x[i], labels[i], math.log(total[i]), np.float64(top[i])
-        lse[i] = largest + rest
-        if y == ignore_index:
-            losses[i] = row_weights[i] = 0
-            continue
-        row_weights[i] = weights[y]
-        loss = (1 - smoothing) * weights[y] * (rest - (row[y] - largest))
-        if smoothing != 0:
-            smooth = 0.0
-            for j in range(row.size):
-                smooth += weights[j] * (rest - (row[j] - largest))
-            loss += smoothing / row.size * smooth
-        losses[i] = loss
-
-
-@jit()
-def cross_entropy_blocks(
-    x: Array,
-    labels: Array,
-    weights: Array,
-    ignore_index: int,
-    smoothing: float,
-    rows: int,
-    losses: Array,
-    row_weights: Array,
-    lse: Array,
-) -> None:
-    for task in prange((len(x) + rows - 1) // rows):
-        a, b = task * rows, min((task + 1) * rows, len(x))
-        cross_entropy_block(
-            x[a:b], labels[a:b], weights, ignore_index, smoothing, losses[a:b], row_weights[a:b], lse[a:b]
-        )
-
-
-@inner()
-def cross_entropy_backward_block(
-    row_gradients: Array,
-    x: Array,
-    labels: Array,
-    weights: Array,
-    ignore_index: int,
-    smoothing: float,
-    lse: Array,
-    out: Array,
-) -> None:
-    kind = x.dtype.type
-    for i in range(len(x)):
-        row, target, high = x[i], out[i], kind(lse[i])
-        low = kind(lse[i] - high)
-        for j in range(row.size):
-            target[j] = (row[j] - high) - low
-    _exp_in_place(out)
-    everything = _total(weights)
-    for i in range(len(x)):
-        target, y = out[i], labels[i]
-        if y == ignore_index:
-            target[:] = 0
-            continue
-        at_label = row_gradients[i] * (1 - smoothing) * weights[y]
-        elsewhere = row_gradients[i] * smoothing / target.size
-        factor, share = kind(at_label + elsewhere * everything), kind(elsewhere)
-        for j in range(target.size):
-            target[j] = target[j] * factor - share * weights[j]
-        target[y] -= kind(at_label)
-
-
-@jit()
-def cross_entropy_backward_blocks(
-    row_gradients: Array,
-    x: Array,
-    labels: Array,
-    weights: Array,
-    ignore_index: int,
-    smoothing: float,
-    lse: Array,
-    rows: int,
-    out: Array,
-) -> None:
-    for task in prange((len(x) + rows - 1) // rows):
-        a, b = task * rows, min((task + 1) * rows, len(x))
-        cross_entropy_backward_block(
-            row_gradients[a:b], x[a:b], labels[a:b], weights, ignore_index, smoothing, lse[a:b], out[a:b]
-        )
