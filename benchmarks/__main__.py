@@ -105,6 +105,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     for place, row in enumerate(shown):
         axes.plot([row["target"]] * 2, [place - 0.4, place + 0.4], color="#D55E00", linewidth=2)
         axes.annotate(f"{row['ratio']:.2f}", (row["ratio"], place), (4, 0), textcoords="offset points", va="center")
+    axes.margins(x=0.1)
     axes.axvline(1.0, color="#5B6472", linewidth=1, linestyle="--")
     axes.set_xlabel("our time / PyTorch's time, medians of interleaved runs (orange: the target)")
     axes.spines[["top", "right"]].set_visible(False)
