@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
 
 import numpy as np
 import pytest
@@ -211,13 +210,11 @@ def test_errors():
         graph_of(1.0)
 
 
-def test_a_hundred_thousand_ops_take_seconds():
+def test_a_hundred_thousand_ops():
     y = x = t.tensor(1.0, requires_grad=True)
     for _ in range(50_000):
         y = y * 1.0001 + x
-    start = time.perf_counter()
     graph = graph_of(y)
-    assert time.perf_counter() - start < 15
     assert len(graph.vertices) == 100_001
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import visualize_records as records
@@ -96,9 +94,7 @@ def test_modules_that_feed_each_other_do_not_hang() -> None:
 @pytest.mark.parametrize("length", [180, 400, 2_000, 100_000])
 def test_a_long_chain_keeps_its_ends(length: int) -> None:
     graph = records.chain(length)
-    start = time.perf_counter()
     drawing = visualize.graph(graph)
-    assert time.perf_counter() - start < 20  # about 2 s; the bound only catches quadratic work
     assert drawing.shown == 2 * collapse.ENDS + 1
     hidden = f"{length + 1 - 2 * collapse.ENDS:,}".replace(",", " ")
     assert f"… {hidden} ops" in drawing.source
