@@ -175,7 +175,7 @@ COMPARISON = (
     "isnan isinf isfinite isclose allclose equal"
 )
 POINTWISE = (
-    "pow pow_ clamp clamp_ clip lerp fill_ zero_ copy_ normal_ uniform_ add sub div add_ sub_ div_ mul multiply divide "
+    "pow pow_ clamp clamp_ clip lerp fill_ zero_ normal_ uniform_ add sub div add_ sub_ div_ mul multiply divide "
     "subtract"
 )
 

@@ -18,7 +18,6 @@ from tinygrad_edu.autograd.modes import enable_grad, mode
 from tinygrad_edu.autograd.node import KEEP, Constant, Leaf, Node
 from tinygrad_edu.autograd.versions import clock, owner
 from tinygrad_edu.errors import DTypeError, GraphError, ShapeError
-from tinygrad_edu.ops.indexing import follow
 from tinygrad_edu.ops.registry import INPUT, INPUTS, OUT, SHAPE, SHAPES, Array, Op
 from tinygrad_edu.ops.shapes import broadcast_error
 
@@ -402,4 +401,4 @@ def rebind(tensor: Tensor, node: Node | None) -> None:
         live_node(other)
 
 
-__all__ = ["View", "apply", "bind_tensor_class", "follow", "inplace", "inplace_write", "live_node", "wrap"]
+__all__ = ["View", "apply", "bind_tensor_class", "inplace", "inplace_write", "live_node", "wrap"]

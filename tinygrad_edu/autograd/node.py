@@ -49,7 +49,6 @@ class Node:
     location: str = ""
     hooks: list[Callable[[Any], Any]] | None = None
     retains: Any = None  # weak reference to a non-leaf tensor whose .grad is wanted
-    version_position: int = 0
 
     def __init__(
         self,

@@ -150,12 +150,6 @@ def zero_(x: Tensor) -> Tensor:
     return fill_(x, 0)
 
 
-def copy_(x: Tensor, source: Any) -> Tensor:
-    """Set every entry from source, broadcast, in place."""
-    setitem(x, ..., source)
-    return x
-
-
 def _drawn(x: Tensor, name: str, values: Any) -> Tensor:
     check_writable(x, name)
     if not x.is_floating_point():
