@@ -10,7 +10,7 @@ help:
 	@echo "make demo   train a small CNN on real scans, draw its graph, check every gradient; results in out/"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   ruff and mypy"
-	@echo "make bench  time the engine against PyTorch, where it is installed"
+	@echo "make bench  time the engine against PyTorch, MyGrad, autograd and DeZero, where installed"
 	@echo "make docs   the reference of every op, in out/docs/"
 	@echo "make clean  remove everything that was made"
 

@@ -204,3 +204,20 @@ def test_torch_agrees(case):
     close(kernels.conv2d(x, weight, *case[2]), out.detach().numpy())
     close(kernels.conv2d_input_grad(grad, weight, x.shape, *case[2]), theirs[0].grad.numpy())
     close(kernels.conv2d_weight_grad(grad, x, weight.shape, *case[2]), theirs[1].grad.numpy())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("shape", [(5, 3, 7, 6), (1, 3, 9, 8), (17, 4, 6, 6)])
+def test_a_bias_and_a_relu_on_the_way(shape, positive, dtype):
+    """One image goes to loops, many to lanes; five output channels fill no tile."""
+    x, weight, bias = random(shape, dtype), random((5, shape[1], 3, 2), dtype, 1), random((5,), dtype, 2)
+    x[0, 1, 2, 3] = np.nan
+    expected = kernels.conv2d(x, weight, *PLAIN) + bias.reshape(-1, 1, 1)
+    if positive:
+        expected = np.where(expected <= 0, 0, expected)
+    for out in on_both(kernels.conv2d, x, weight, *PLAIN, bias, positive):
+        check_result(out, dtype, x, weight, bias)
+        close(out, expected.astype(dtype), 64, 1.0)
+    with pytest.raises(RuntimeError, match="conv2d.*bias"):
+        kernels.conv2d(x, weight, *PLAIN, bias[:4])

@@ -76,7 +76,7 @@ def test_batch_norm_is_the_formula(shape, dtype, offset):
     groups = list(normalised(channels_of(x), EPS))
     ulps = 8 * (1 + offset)  # of float64, whose mean is off by that much in deviations; float32 is summed in float64
     ulps = ulps if dtype == np.float64 else 8
-    y, mean, inv_std, var = equal_for_both(kernels.batch_norm, x, weight, bias, EPS, ulps=ulps, scale=1.0)
+    y, mean, inv_std, var, _ = equal_for_both(kernels.batch_norm, x, weight, bias, EPS, ulps=ulps, scale=1.0)
     x_hat = from_channels([group[0] for group in groups], shape)
     along = (slice(None), *(np.newaxis for _ in shape[2:]))
     close(y, x_hat * weight[along] + bias[along], ulps, 1.0)
@@ -123,7 +123,7 @@ def test_layer_norm_is_the_formula(shape, dtype, offset):
 def test_normalisation_of_any_layout(dtype, shape):
     x, grad = random(shape, dtype), random(shape, dtype, 1)
     for x_layout, g_layout in zip(layouts(x), layouts(grad), strict=True):
-        mean, inv_std, var = equal_for_both(kernels.batch_norm, x_layout, None, None, EPS, ulps=64, scale=1.0)[1:]
+        mean, inv_std, var = equal_for_both(kernels.batch_norm, x_layout, None, None, EPS, ulps=64, scale=1.0)[1:4]
         equal_for_both(kernels.batch_norm_backward, g_layout, x_layout, None, mean, inv_std, ulps=64, scale=5.0)
         equal_for_both(kernels.batch_norm_eval, x_layout, mean, var, None, None, EPS)
         if x.ndim == 2:
@@ -137,7 +137,7 @@ def test_a_mean_far_above_the_deviations():
     grad = random(x.shape, np.float32, 1)
     exact = x.astype(np.float64)
     exact = (exact - exact.mean(axis=(0, 2), keepdims=True)) / exact.std(axis=(0, 2), keepdims=True)
-    y, mean, inv_std, _ = equal_for_both(kernels.batch_norm, x, None, None, 0.0)
+    y, mean, inv_std, *_ = equal_for_both(kernels.batch_norm, x, None, None, 0.0)
     close(y, exact)
     dweight = equal_for_both(kernels.batch_norm_backward, grad, x, None, mean, inv_std, scale=10.0)[1]
     close(dweight, (grad * exact).sum(axis=(0, 2)), 8, 10.0)
@@ -149,7 +149,7 @@ def test_a_mean_far_above_the_deviations():
 def test_nan_and_infinity_spoil_their_channel_only(shape, value, row):
     x, grad = random(shape, np.float32), random(shape, np.float32, 1)
     x[row, 1] = value
-    y, mean, inv_std, _ = equal_for_both(kernels.batch_norm, x, None, None, EPS, scale=1.0)
+    y, mean, inv_std, *_ = equal_for_both(kernels.batch_norm, x, None, None, EPS, scale=1.0)
     dx = equal_for_both(kernels.batch_norm_backward, grad, x, None, mean, inv_std, scale=5.0)[0]
     for out in (y, dx):
         assert np.isnan(out[:, 1]).all()
@@ -163,7 +163,7 @@ def test_nan_and_infinity_spoil_their_channel_only(shape, value, row):
 def test_equal_elements(dtype):
     """Their variance is 0, not a rounding error below it."""
     x = np.full((3, 2, 7), 0.1, dtype)
-    y, _, inv_std, var = equal_for_both(kernels.batch_norm, x, None, None, EPS, ulps=64, scale=1e3)
+    y, _, inv_std, var, _ = equal_for_both(kernels.batch_norm, x, None, None, EPS, ulps=64, scale=1e3)
     assert (var == 0).all()
     np.testing.assert_allclose(inv_std, EPS**-0.5, rtol=1e-6)
     np.testing.assert_allclose(y, 0, atol=1e-4)
@@ -172,7 +172,7 @@ def test_equal_elements(dtype):
 @pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (0, 3), (3, 0)])
 def test_normalisation_of_nothing(shape):
     x = np.empty(shape, np.float32)
-    y, mean, inv_std, _ = equal_for_both(kernels.batch_norm, x, None, None, EPS)
+    y, mean, inv_std, *_ = equal_for_both(kernels.batch_norm, x, None, None, EPS)
     assert y.shape == shape
     dweight = equal_for_both(kernels.batch_norm_backward, x, x, None, mean, inv_std)[1]
     assert not dweight.any()
@@ -370,7 +370,7 @@ def test_any_number_of_threads_gives_the_same_bits():
         kernels.use_backend("numba", threshold=0)
         for threads in (1, 2):
             kernels.set_num_threads(threads)
-            y, mean, inv_std, var = kernels.batch_norm(x, None, None, 1e-5)
+            y, mean, inv_std, var, _ = kernels.batch_norm(x, None, None, 1e-5)
             out = [y, *kernels.batch_norm_backward(g, x, None, mean, inv_std)]
             y, mean, inv_std = kernels.layer_norm(m, None, None, 1e-5)
             out += [y, *kernels.layer_norm_backward(h, m, None, mean, inv_std)]
@@ -382,3 +382,22 @@ def test_any_number_of_threads_gives_the_same_bits():
     )
     first, second = said.split()
     assert first == second
+
+
+@pytest.mark.parametrize("shape", CHANNELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_batch_norm_with_its_relu_is_the_two_one_after_the_other(shape, dtype):
+    x, grad = random(shape, dtype), random(shape, dtype, 1)
+    weight, bias = random(shape[1:2], dtype, 2), random(shape[1:2], dtype, 3)
+    y, mean, inv_std, _, shift = kernels.batch_norm(x, weight, bias, EPS)
+    both = equal_for_both(kernels.batch_norm, x, weight, bias, EPS, True, ulps=8, scale=1.0)
+    close(both[0], np.maximum(y, 0), 8, 1.0)
+    close(both[1], mean, 8, 1.0)
+    open_ = np.abs(y) > 1e-5  # the kink itself is rounding's
+    grad[~open_] = 0
+    expected = kernels.batch_norm_backward(np.where(y <= 0, 0, grad).astype(dtype), x, weight, mean, inv_std)
+    actual = equal_for_both(
+        kernels.batch_norm_backward, grad, x, weight, mean, inv_std, shift, ulps=64, scale=float(np.abs(inv_std).max())
+    )
+    for one, other in zip(actual, expected, strict=True):
+        close(one, other, 64, 10 * float(np.abs(inv_std).max()))

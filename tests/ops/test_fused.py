@@ -121,3 +121,47 @@ def test_the_second_derivative_goes_through_the_composition():
         results.append((first.detach(), second))
     for a, b in zip(*results, strict=True):
         testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
+def pairs_model() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * 36, 30),
+        nn.ReLU(),
+        nn.Linear(30, 3),
+    )
+
+
+def test_a_layer_and_its_relu_are_one_op_in_a_sequential():
+    torch.manual_seed(0)
+    model, x = pairs_model(), torch.randn(60, 1, 8, 8)
+    assert {"batch_norm", "linear_relu"} <= set(graph_ops(model(x).sum()))
+    assert "relu" not in graph_ops(model(x).sum())
+    outcomes = []
+    for enabled in (True, False):
+        model.zero_grad()
+        with autograd.fused(enabled):
+            loss = (model(x) ** 2).sum()
+        loss.backward()
+        outcomes.append([loss.detach(), *(p.grad for p in model.parameters())])
+    for one, other in zip(*outcomes, strict=True):
+        testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_hook_between_a_layer_and_its_relu_sees_what_passes():
+    model, seen = pairs_model(), []
+    model[4].register_forward_hook(lambda module, args, out: seen.append(float(out.detach().min())))
+    out = model(torch.randn(60, 1, 8, 8))
+    assert seen[0] < 0
+    assert "linear_relu" not in graph_ops(out.sum())
+
+
+def test_a_picture_opens_a_pair_and_draws_the_relu_outside_the_layer():
+    model = pairs_model()
+    graph = autograd.graph_of((model(torch.randn(60, 1, 8, 8)) ** 2).sum())
+    titles = [v.title for v in graph.vertices]
+    assert titles.count("Relu") == 2 or titles.count("ReLU") == 2
+    assert "LinearReLU" not in titles

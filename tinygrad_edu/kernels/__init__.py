@@ -63,7 +63,7 @@ from .logits import (
 from .normalization import batch_norm, batch_norm_backward, batch_norm_eval, layer_norm, layer_norm_backward
 from .optimizers import adam_step, rmsprop_step, sgd_step
 from .pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_gather
-from .products import matmul
+from .products import affine, matmul
 from .reductions import amax, amin, argmax, argmin, cumsum, mean, prod, sum
 from .windows import conv_output_size, pool_output_size
 
@@ -73,6 +73,7 @@ __all__ = [
     "acos",
     "adam_step",
     "add",
+    "affine",
     "add_channel_bias",
     "amax",
     "amin",

@@ -26,17 +26,28 @@ _input_grad = Gate(MULTIPLICATIONS, LARGEST_SUM)
 _weight_grad = Gate(MULTIPLICATIONS, LARGEST_SUM)
 
 
-def conv2d(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
-    """x (n, c, h, w), weight (o, c/groups, kh, kw) -> (n, o, oh, ow).
+def conv2d(
+    x: Array,
+    weight: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    bias: Array | None = None,
+    positive: bool = False,
+) -> Array:
+    """x (n, c, h, w), weight (o, c/groups, kh, kw), bias (o,) or None -> (n, o, oh, ow).
 
-        out[n, o, i, j] = sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] weight[o, c, k, l]
+        out[n, o, i, j] = bias[o] + sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] weight[o, c, k, l]
 
-    Raises ShapeError when they do not fit together.
+    positive: max(0, out) in its place, a ReLU in the same pass. Raises ShapeError when they do not fit together.
     """
     shape = conv_shape("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
+    if bias is not None:
+        check_same_shape("conv2d", "bias", bias.shape, weight.shape[:1])
     if _on_numpy(_forward, shape, weight.shape, x.itemsize):
-        return reference.conv2d(x, weight, stride, padding, dilation, groups)
-    out: Array = twins("convolution").conv2d(x, weight, stride, padding, dilation, groups)
+        return reference.conv2d(x, weight, stride, padding, dilation, groups, bias, positive)
+    out: Array = twins("convolution").conv2d(x, weight, stride, padding, dilation, groups, bias, positive)
     return out
 
 

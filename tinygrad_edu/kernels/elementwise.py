@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .backend import NEVER, Gate, twins
+from .backend import Gate, twins
 from .quiet import Array
 from .reference import elementwise as reference
 from .reference.elementwise import (
@@ -45,23 +45,23 @@ def _numpy_is_wide() -> bool:
     return any(re.search("X86_V4|AVX512", kind["current"]) for kind in known.get("tanh", {}).values())
 
 
-# Break-even sizes, measured on two cores of an AVX-512 EPYC with NumPy 2.4, float32 unless said, NumPy | Numba in us.
-# A launch costs 2-5 us while the threads are awake and some 65 us when they sleep; the sizes leave room for that.
-ADD_MINIMUM = 1_000_000  # add, sub, mul, div, maximum, minimum, square: 129 | 82; at 256,000 36 | 25: memory-bound
-SQRT_MINIMUM = 400_000  # sqrt, relu: 256,000 77-90 | 125; 1e6 300-337 | 57
+# Break-even sizes, measured on two cores of an AVX-512 EPYC with NumPy 2.4, float32, NumPy | Numba in us, the threads
+# awake from the launch before. A launch costs 5 us then, and some 65 us when they sleep; the sizes leave room for that.
+ADD_MINIMUM = 250_000  # add, sub, mul, div, maximum, minimum, square: 128,000 17 | 16, 256,000 36 | 27, 1e6 124 | 73
+RELU_MINIMUM = 64_000  # relu, sqrt: 32,000 12 | 8, 64,000 22 | 9, 256,000 85 | 20, 1e6 335 | 51
 # add, sub, mul, div with an array that repeats: (64, 32, 14, 14) with (32, 1, 1) 68 | 45, (64, 16, 28, 28) with
 # (16, 1, 1) 153 | 71, (1024, 1024) with (1024,) 156 | 88; with a scalar 1e6 74 | 81, 2e6 143 | 155: that is NumPy's.
-SPREAD_MINIMUM = 600_000
-WHERE_MINIMUM = 64_000  # 16,000 15 | 9-78; 64,000 266 | 25-207; 1e6 4438 | 290: np.where copies value by value
+SPREAD_MINIMUM = 400_000
+WHERE_MINIMUM = 32_000  # 16,000 17 | 9, 64,000 54 | 10, 256,000 229 | 30: np.where copies value by value
 ERF_MINIMUM = 4_000  # 4,000 190 | 67; 64,000 3109 | 92; 1e6 59140 | 525: NumPy has none
 
-# NumPy takes exp, log and tanh eight or sixteen at a time where it has AVX-512, and there needs a large array to lose
-# (1e6: exp 503 | 287, sigmoid 835 | 412, log 255 | 290, tanh 174 | 335). Without (NPY_DISABLE_CPU_FEATURES="X86_V4"):
-# 64,000 exp 37 | 13-78, log 51 | 76, tanh 62 | 16-89; float64 exp 200 | 95, log 156 | 99, tanh 285 | 33-125.
+# NumPy takes exp, log and tanh eight or sixteen at a time where it has AVX-512, and there loses only at large sizes:
+# 64,000 exp 31 | 13, log 24 | 14, tanh 14 | 15, sigmoid 52 | 16; 256,000 exp 123 | 35, log 99 | 45, tanh 66 | 50.
+# Without (NPY_DISABLE_CPU_FEATURES="X86_V4"): 64,000 exp 37 | 13, log 51 | 76, tanh 62 | 16; float64 exp 200 | 95.
 NUMPY_IS_WIDE = _numpy_is_wide()
-EXP_MINIMUM = 400_000 if NUMPY_IS_WIDE else 64_000
-SIGMOID_MINIMUM = 250_000 if NUMPY_IS_WIDE else 64_000
-LOG_MINIMUM = NEVER if NUMPY_IS_WIDE else 64_000  # log, tanh
+EXP_MINIMUM = 64_000
+SIGMOID_MINIMUM = 48_000
+LOG_MINIMUM = 128_000 if NUMPY_IS_WIDE else 64_000  # log, tanh
 
 
 def _unary(small: Callable[[Array], Array], name: str, minimum: int) -> Callable[[Array], Array]:
@@ -110,8 +110,8 @@ def _spreading(small: Callable[[Array, Array], Array], name: str) -> Callable[[A
 
 
 square = _unary(reference.square, "square", ADD_MINIMUM)
-sqrt = _unary(reference.sqrt, "sqrt", SQRT_MINIMUM)
-relu = _unary(reference.relu, "relu", SQRT_MINIMUM)
+sqrt = _unary(reference.sqrt, "sqrt", RELU_MINIMUM)
+relu = _unary(reference.relu, "relu", RELU_MINIMUM)
 exp = _unary(reference.exp, "exp", EXP_MINIMUM)
 log = _unary(reference.log, "log", LOG_MINIMUM)
 tanh = _unary(reference.tanh, "tanh", LOG_MINIMUM)

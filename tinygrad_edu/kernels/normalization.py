@@ -21,35 +21,39 @@ _layer = Gate(LAYER_MINIMUM)
 _layer_backward = Gate(LAYER_MINIMUM)
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array, Array]:
-    """Normalise each channel of x (n, c, ...) over all its elements -> y, mean (c,), inv_std (c,), var (c,).
+def batch_norm(
+    x: Array, weight: Array | None, bias: Array | None, eps: float, positive: bool = False
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Normalise each channel of x (n, c, ...) over all its elements -> y, and mean, inv_std, var, shift, each (c,).
 
     y = (x - mean) * inv_std * weight + bias, inv_std = 1 / sqrt(var + eps), var that of the elements (not of a sample);
-    weight and bias (c,), None for 1 and 0. Raises ShapeError where shapes do not fit.
+    weight and bias (c,), None for 1 and 0. positive: max(0, y) in place of y (a following ReLU, in the same pass).
+    shift is bias, less what rounding took from the mean. Raises ShapeError where shapes do not fit.
     Source: Ioffe and Szegedy (2015), Batch Normalization, Algorithm 1.
     """
     _check("batch_norm", x, x.shape[1:2], weight=weight, bias=bias)
     small = x.size < _batch.minimum
     kernel = batch_reference.batch_norm if small else twins("batch_norm").batch_norm
-    out: tuple[Array, Array, Array, Array] = kernel(x, weight, bias, eps)
+    out: tuple[Array, Array, Array, Array, Array] = kernel(x, weight, bias, eps, positive)
     return out
 
 
 def batch_norm_backward(
-    grad: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array
+    grad: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, shift: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Gradients of x, weight (c,) and bias (c,), given that of y and what `batch_norm` returned.
 
     With x_hat = (x - mean) * inv_std and means over each channel,
     dx = weight * inv_std * (grad - mean(grad) - x_hat * mean(grad * x_hat)),
     dweight = sum(grad * x_hat), dbias = sum(grad).
-    mean must be that of x, to rounding: its rounding error is made good. Raises ShapeError where shapes do not fit.
+    mean must be that of x, to rounding: its rounding error is made good. shift: given if y was made positive; then
+    grad counts only where y was above 0. Raises ShapeError where shapes do not fit.
     """
     check_same_shape("batch_norm_backward", "grad", grad.shape, x.shape)
-    _check("batch_norm_backward", x, x.shape[1:2], weight=weight, mean=mean, inv_std=inv_std)
+    _check("batch_norm_backward", x, x.shape[1:2], weight=weight, mean=mean, inv_std=inv_std, shift=shift)
     small = x.size < _batch_backward.minimum
     kernel = batch_reference.batch_norm_backward if small else twins("batch_norm").batch_norm_backward
-    out: tuple[Array, Array, Array] = kernel(grad, x, weight, mean, inv_std)
+    out: tuple[Array, Array, Array] = kernel(grad, x, weight, mean, inv_std, shift)
     return out
 
 

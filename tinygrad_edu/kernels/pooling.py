@@ -39,16 +39,20 @@ def max_pool2d(
     return out
 
 
-def max_pool2d_backward(grad: Array, indices: Array, x_shape: Shape) -> Array:
+def max_pool2d_backward(grad: Array, indices: Array, x_shape: Shape, in_twos: bool = False) -> Array:
     """Add each gradient (n, c, oh, ow) to the element its index names -> (n, c, h, w); windows may overlap.
 
+    in_twos: each index is known to point into its own window of 2 x 2, side by side, as a pooling made it.
     Raises IndexError for an index outside the plane, ShapeError where shapes do not fit.
     """
     check_same_shape("max_pool2d_backward", "grad", grad.shape, indices.shape)
-    _check_indices("max_pool2d_backward", indices, x_shape)
-    if grad.size < _max_backward.minimum:
-        return reference.max_pool2d_backward(grad, indices, x_shape)
-    out: Array = twins("pooling").max_pool2d_backward(grad, indices, x_shape)
+    in_twos = in_twos and len(x_shape) == 4 and 2 * grad.shape[2] <= x_shape[2] and 2 * grad.shape[3] <= x_shape[3]
+    small = grad.size < _max_backward.minimum
+    if small or not in_twos:
+        _check_indices("max_pool2d_backward", indices, x_shape)
+    if small:
+        return reference.max_pool2d_backward(grad, indices, x_shape, in_twos)
+    out: Array = twins("pooling").max_pool2d_backward(grad, indices, x_shape, in_twos)
     return out
 
 

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from . import memory
+from .memory import Array as Array
+
 F = TypeVar("F", bound=Callable[..., Any])
 
+LARGE = memory.SMALLEST // 4  # elements of float32 from which on results come from the pool
 NUMPY_VERSION = tuple(int(part) for part in np.__version__.split(".")[:2])
 
 
@@ -53,18 +55,40 @@ quiet = _Quiet()
 if NUMPY_VERSION >= (2, 3):
     # out=... makes a ufunc return an array, not a NumPy scalar, for 0-d inputs, at no cost
     def unary(ufunc: np.ufunc) -> Callable[[Array], Array]:
-        """x -> ufunc(x): silent, always a fresh ndarray."""
-        return lambda x: quiet.run(ufunc, x, out=...)
+        """x -> ufunc(x): silent, always a fresh ndarray. For ufuncs whose result has the dtype of a floating x."""
+
+        def kernel(x: Array) -> Array:
+            return quiet.run(ufunc, x, out=...) if x.size < LARGE else _large(ufunc, x)
+
+        return kernel
 
     def binary(ufunc: np.ufunc) -> Callable[[Array, Array], Array]:
-        """(x, y) -> ufunc(x, y): silent, always a fresh ndarray."""
-        return lambda x, y: quiet.run(ufunc, x, y, out=...)
+        """(x, y) -> ufunc(x, y): silent, always a fresh ndarray. For ufuncs whose result has the dtype of floats."""
+
+        def kernel(x: Array, y: Array) -> Array:
+            return quiet.run(ufunc, x, y, out=...) if x.size < LARGE and y.size < LARGE else _large(ufunc, x, y)
+
+        return kernel
 else:
 
     def unary(ufunc: np.ufunc) -> Callable[[Array], Array]:
-        """x -> ufunc(x): silent, always a fresh ndarray."""
-        return lambda x: np.asarray(quiet.run(ufunc, x))
+        """x -> ufunc(x): silent, always a fresh ndarray. For ufuncs whose result has the dtype of a floating x."""
+        return lambda x: np.asarray(quiet.run(ufunc, x)) if x.size < LARGE else _large(ufunc, x)
 
     def binary(ufunc: np.ufunc) -> Callable[[Array, Array], Array]:
-        """(x, y) -> ufunc(x, y): silent, always a fresh ndarray."""
-        return lambda x, y: np.asarray(quiet.run(ufunc, x, y))
+        """(x, y) -> ufunc(x, y): silent, always a fresh ndarray. For ufuncs whose result has the dtype of floats."""
+
+        def kernel(x: Array, y: Array) -> Array:
+            small = x.size < LARGE and y.size < LARGE
+            return np.asarray(quiet.run(ufunc, x, y)) if small else _large(ufunc, x, y)
+
+        return kernel
+
+
+def _large(ufunc: np.ufunc, *arrays: Array) -> Array:
+    """ufunc(*arrays) in memory of the pool, where its dtype and layout are known beforehand: floats, C-contiguous."""
+    kind, longest = arrays[0].dtype, max(arrays, key=np.size)
+    if kind.kind == "f" and longest.flags.c_contiguous and all(array.dtype == kind for array in arrays):
+        shape = longest.shape if len(arrays) == 1 else np.broadcast(*arrays).shape
+        return quiet.run(ufunc, *arrays, out=memory.empty(shape, kind))
+    return quiet.run(ufunc, *arrays)

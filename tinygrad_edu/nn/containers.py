@@ -6,7 +6,12 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tinygrad_edu.autograd.modes import fuses
+from tinygrad_edu.nn.activation import ReLU
+from tinygrad_edu.nn.conv import Conv2d
+from tinygrad_edu.nn.linear import Linear
 from tinygrad_edu.nn.module import Module, indented
+from tinygrad_edu.nn.normalization import BatchNorm1d, BatchNorm2d
 from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
 
@@ -90,6 +95,18 @@ class _Row(Module):
         return module
 
 
+def _are_one(module: Module, following: list[Module], x: Any) -> bool:
+    """True for a layer and the ReLU after it, when x is large and nobody watches what passes between them."""
+    return (
+        type(module) in (Linear, Conv2d, BatchNorm1d, BatchNorm2d)
+        and bool(following)
+        and type(following[0]) is ReLU
+        and not (module.watched or following[0].watched)
+        and isinstance(x, Tensor)
+        and fuses(x.array.size)
+    )
+
+
 class Sequential(_Row):
     """Modules one after the other: each gets the output of the one before.
 
@@ -104,8 +121,15 @@ class Sequential(_Row):
 
     def forward(self, input: Any) -> Any:
         """The output of the last module."""
-        for module in self._modules.values():
-            input = module(input)  # type: ignore[misc]
+        modules = self._all()
+        i = 0
+        while i < len(modules):
+            if _are_one(modules[i], modules[i + 1 : i + 2], input):
+                input = modules[i](input, _relu=True)
+                i += 2
+            else:
+                input = modules[i](input)
+                i += 1
         return input
 
     def _sliced(self, index: slice) -> Sequential:

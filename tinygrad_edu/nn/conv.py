@@ -9,6 +9,7 @@ from typing import Any
 from tinygrad_edu.creation import empty
 from tinygrad_edu.nn import functional as F
 from tinygrad_edu.nn import init
+from tinygrad_edu.nn.functional.layers import convolve
 from tinygrad_edu.nn.linear import reset_bias
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.parameter import Parameter
@@ -112,10 +113,10 @@ class Conv2d(_Conv):
     At the start both are drawn from U(−k, k), k = 1/√(c/groups · kh · kw).
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """y = x ∗ W + b."""
+    def forward(self, input: Tensor, *, _relu: bool = False) -> Tensor:
+        """y = x ∗ W + b.  `_relu` is how `Sequential` asks for the ReLU that follows, too."""
         x, padding = self._padded(input)
-        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, _relu)
 
 
 class Conv1d(_Conv):

@@ -8,6 +8,7 @@ from typing import Any
 from tinygrad_edu.creation import empty
 from tinygrad_edu.nn import functional as F
 from tinygrad_edu.nn import init
+from tinygrad_edu.nn.functional.layers import affine
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
@@ -46,9 +47,9 @@ class Linear(Module):
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         reset_bias(self.bias, self.weight)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """y = x Wᵀ + b."""
-        return F.linear(input, self.weight, self.bias)
+    def forward(self, input: Tensor, *, _relu: bool = False) -> Tensor:
+        """y = x Wᵀ + b.  `_relu` is how `Sequential` asks for the ReLU that follows, too."""
+        return affine(input, self.weight, self.bias, _relu)
 
     def picture_detail(self) -> str:
         """Linear(in → out)."""

@@ -74,6 +74,11 @@ class Module(Contents):
         finally:
             mode.scope = before
 
+    @property
+    def watched(self) -> bool:
+        """True if a hook sees what goes in or comes out."""
+        return bool(self._forward_hooks or self._forward_pre_hooks)
+
     # -- pictures -----------------------------------------------------------------------------------------------------
 
     def picture_detail(self) -> str:

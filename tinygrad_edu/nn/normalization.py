@@ -12,6 +12,7 @@ from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.nn import functional as F
 from tinygrad_edu.nn import init
 from tinygrad_edu.nn.functional.checks import SizeError
+from tinygrad_edu.nn.functional.normalization import normalize_batch
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
@@ -75,8 +76,8 @@ class _BatchNorm(Module):
                 f"{self.num_features} (running_mean should contain {x.array.shape[1]} elements not {self.num_features})"
             )
 
-    def forward(self, input: Tensor) -> Tensor:
-        """y = γ · x̂ + β: the steps are in `functional.batch_norm`."""
+    def forward(self, input: Tensor, *, _relu: bool = False) -> Tensor:
+        """y = γ · x̂ + β: the steps are in `functional.batch_norm`.  `_relu`: with the ReLU that follows."""
         self._check_input(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
@@ -85,7 +86,7 @@ class _BatchNorm(Module):
             if self.momentum is None:  # a cumulative average: each batch counts the same
                 momentum = 1.0 / int(self.num_batches_tracked.array)
         tracks = not self.training or self.track_running_stats
-        return F.batch_norm(
+        return normalize_batch(
             input,
             self.running_mean if tracks else None,
             self.running_var if tracks else None,
@@ -94,6 +95,7 @@ class _BatchNorm(Module):
             self.training or self.running_mean is None or self.running_var is None,
             momentum,
             self.eps,
+            _relu,
         )
 
     def picture_detail(self) -> str:

@@ -30,9 +30,7 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
 
     x (..., in), weight (out, in), bias (out,) -> out (..., out)
     """
-    out = kernels.matmul(_rows(x), weight.T)
-    out += bias
-    return out.reshape(*x.shape[:-1], weight.shape[0])
+    return kernels.affine(_rows(x), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
 
 
 def _rows(x: Array) -> Array:
@@ -50,6 +48,27 @@ def _linear_gradients(grad: Array, x: Array, weight: Array, needs: Needs) -> tup
 
 
 linear.backward_jointly(lambda grad, x, weight, needs: _linear_gradients(grad, x, weight, needs))
+
+
+@op(
+    symbol="relu(Wx + b)",
+    formula="relu({x} {weight}ᵀ + {bias})",
+    gradients={"x": "{grad}₊ {weight}", "weight": "{grad}₊ᵀ {x}", "bias": "Σ {grad}₊"},
+    types="same",
+    title="LinearReLU",
+    method=False,
+)
+def linear_relu(x: Array, weight: Array, bias: Array) -> Array:
+    """The affine map of the last dim and the ReLU that follows it.
+
+    x (..., in), weight (out, in), bias (out,) -> out (..., out)
+    """
+    return kernels.affine(_rows(x), weight, bias, positive=True).reshape(*x.shape[:-1], weight.shape[0])
+
+
+linear_relu.backward_jointly(
+    lambda grad, x, weight, out, needs: _linear_gradients(kernels.relu_gate(grad, out), x, weight, needs)
+)
 
 
 @op(
@@ -75,8 +94,7 @@ def conv2d_bias(
     x (n, c, h, w), weight (out, c / groups, kh, kw), bias (out,) -> out (n, out, oh, ow)
     """
     check_conv2d("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
-    out = kernels.conv2d(x, weight, stride, padding, dilation, groups)
-    return kernels.add_channel_bias(out, bias, out=out)
+    return kernels.conv2d(x, weight, stride, padding, dilation, groups, bias)
 
 
 def _conv2d_gradients(grad: Array, x: Array, weight: Array, options: tuple[Any, ...], needs: Needs) -> tuple[Any, ...]:
@@ -95,25 +113,60 @@ conv2d_bias.backward_jointly(
 
 
 @op(
+    symbol="relu(∗ + b)",
+    formula="relu({x} ∗ {weight} + {bias})",
+    gradients={"x": "{grad}₊ ∗ᵀ {weight}", "weight": "{x} ⋆ {grad}₊", "bias": "Σ {grad}₊"},
+    types="same",
+    title="Conv2dReLU",
+    method=False,
+)
+def conv2d_relu(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """`conv2d` with a bias, and the ReLU that follows it.
+
+    x (n, c, h, w), weight (out, c / groups, kh, kw), bias (out,) -> out (n, out, oh, ow)
+    """
+    check_conv2d("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
+    return kernels.conv2d(x, weight, stride, padding, dilation, groups, bias, positive=True)
+
+
+conv2d_relu.backward_jointly(
+    lambda grad, x, weight, out, stride, padding, dilation, groups, needs: _conv2d_gradients(
+        kernels.relu_gate(grad, out), x, weight, (stride, padding, dilation, groups), needs
+    )
+)
+
+
+@op(
     symbol="BN",
     formula="batchnorm({x})",
     gradients={"x": "γ/σ · ({grad} − mean − x̂ · mean x̂{grad})", "weight": "Σ {grad} · x̂", "bias": "Σ {grad}"},
     types="same",
-    kept=("mean", "inv_std", "var"),
+    kept=("mean", "inv_std", "var", "shift"),
     title="BatchNorm",
     method=False,
 )
-def batch_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, ...]:
+def batch_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5, positive: bool = False) -> tuple[Array, ...]:
     """Normalisation of each channel by the statistics of the batch; weight and bias may be left out.
 
-    x (n, c, ...), weight (c,), bias (c,) -> out as x; and mean, 1/√(var + eps), var (c,)
+    x (n, c, ...), weight (c,), bias (c,) -> out as x; and mean, 1/√(var + eps), var, shift (c,)
+    positive: with the ReLU that follows it.
     Source: Ioffe and Szegedy (2015), Algorithm 1.
     """
-    return kernels.batch_norm(x, weight, bias, eps)
+    return kernels.batch_norm(x, weight, bias, eps, positive)
 
 
 batch_norm.backward_jointly(
-    lambda grad, x, weight, mean, inv_std: kernels.batch_norm_backward(grad, x, weight, mean, inv_std)
+    lambda grad, x, weight, mean, inv_std, shift, positive: kernels.batch_norm_backward(
+        grad, x, weight, mean, inv_std, shift if positive else None
+    )
 )
 
 

@@ -58,11 +58,31 @@ def _conv2d_bias(choose: Chooser) -> Inputs:
     return [values(choose, x), values(choose, weight), values(choose, weight[:1])], options
 
 
+@inputs_for(ops.fused.conv2d_relu)
+def _conv2d_relu(choose: Chooser) -> Inputs:
+    shapes = _convolution(choose)
+    x, weight = (values(choose, shape) for shape in shapes[:2])
+    y = ops.convolution.conv2d.forward(x, weight, **shapes[2])
+    return [x, weight, _off_zero(np.moveaxis(y, 1, -1).reshape(-1, y.shape[1]))], shapes[2]
+
+
 @inputs_for(ops.fused.batch_norm)
 def _batch_norm(choose: Chooser) -> Inputs:
     x = values(choose, (choose.integer(2, 4), choose.integer(1, 3), *shape_of(choose, max_dims=2, min_side=1)))
-    optional = [values(choose, x.shape[1:2]), values(choose, x.shape[1:2])]
-    return [x, *optional], {"eps": 0.1}
+    weight, bias = values(choose, x.shape[1:2]), values(choose, x.shape[1:2])
+    positive = choose.choice([False, True])
+    if positive:
+        dims = (0, *range(2, x.ndim))
+        x_hat = (x - x.mean(dims, keepdims=True)) / np.sqrt(x.var(dims, keepdims=True) + 0.1)
+        bias = _off_zero(np.moveaxis(x_hat, 1, -1).reshape(-1, x.shape[1]) * weight)
+    return [x, weight, bias], {"eps": 0.1, "positive": positive}
+
+
+def _off_zero(y: Array) -> Array:
+    """For y (m, k) a bias (k,) that keeps every y + bias away from 0, where a ReLU has its kink."""
+    candidates = np.linspace(-1, 1, 41)[:, None, None]
+    distance = np.abs(y + candidates).min(axis=1, initial=1.0)  # (41, k)
+    return np.asarray(candidates[distance.argmax(axis=0), 0, 0])
 
 
 @inputs_for(ops.fused.layer_norm)
@@ -88,6 +108,14 @@ def _linear(choose: Chooser) -> Inputs:
     x = values(choose, shape_of(choose, min_dims=1))
     out = choose.integer(0, 3)
     return [x, values(choose, (out, x.shape[-1])), values(choose, (out,))], {}
+
+
+@inputs_for(ops.fused.linear_relu)
+def _linear_relu(choose: Chooser) -> Inputs:
+    x = values(choose, shape_of(choose, min_dims=1))
+    weight = values(choose, (choose.integer(0, 3), x.shape[-1]))
+    y = x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1]) @ weight.T
+    return [x, weight, _off_zero(y)], {}
 
 
 def _windows(choose: Chooser) -> tuple[tuple[int, ...], dict[str, Any]]:

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import prange
 
+from .. import memory
 from ..quiet import Array, silent
 from ..reference import batch_norm as reference
 from .inner import CONTRACT, inner
@@ -52,32 +53,39 @@ def _channels(
     eps: float,
     first: int,
     last: int,
+    positive: bool,
     mean: Array,
     inv_std: Array,
     var: Array,
+    shift: Array,
     y: Array,
 ) -> None:
     kind, count = x.dtype.type, x.shape[0] * x.shape[2]
     for c in range(first, last):
-        shift = np.float64(x[0, c, 0])
-        shift = shift if np.isfinite(shift) else np.float64(0)
+        start = np.float64(x[0, c, 0])
+        start = start if np.isfinite(start) else np.float64(0)
         total = squares = 0.0
         for i in range(len(x)):
-            d, d2 = _deviations(x[i, c], shift)
+            d, d2 = _deviations(x[i, c], start)
             total += d
             squares += d2
         total /= count
-        average, variance = shift + total, squares / count - total * total
+        average, variance = start + total, squares / count - total * total
         variance = 0.0 if variance < 0 else variance
         rstd = 1 / math.sqrt(variance + eps)
         mean[c], var[c], inv_std[c] = average, variance, rstd
         # x - average in the arrays' own dtype: average = high + low, and what low makes is a constant
-        high, scale = kind(average), kind(weight[c] * rstd)
+        high, scale = kind(average), kind(weight[c] * np.float64(inv_std[c]))
         offset = kind(bias[c] - (average - high) * weight[c] * rstd)
+        shift[c] = offset
         for i in range(len(x)):
             line, out = x[i, c], y[i, c]
-            for j in range(line.size):
-                out[j] = (line[j] - high) * scale + offset
+            if positive:
+                for j in range(line.size):
+                    out[j] = np.maximum((line[j] - high) * scale + offset, kind(0))
+            else:
+                for j in range(line.size):
+                    out[j] = (line[j] - high) * scale + offset
 
 
 _channels_serial = jit(parallel=False, fastmath=CONTRACT)(_channels)
@@ -85,10 +93,34 @@ _channels_serial = jit(parallel=False, fastmath=CONTRACT)(_channels)
 
 @jit()
 def _channels_parallel(
-    x: Array, weight: Array, bias: Array, eps: float, mean: Array, inv_std: Array, var: Array, y: Array
+    x: Array,
+    weight: Array,
+    bias: Array,
+    eps: float,
+    positive: bool,
+    mean: Array,
+    inv_std: Array,
+    var: Array,
+    shift: Array,
+    y: Array,
 ) -> None:
     for c in prange(x.shape[1]):
-        _channels(x, weight, bias, eps, c, c + 1, mean, inv_std, var, y)
+        _channels(x, weight, bias, eps, c, c + 1, positive, mean, inv_std, var, shift, y)
+
+
+@inner(fastmath=SUMS)
+def _open_products(
+    grad: Array, x: Array, mean: float, high: float, scale: float, offset: float
+) -> tuple[float, float, float]:
+    """`_products` of a gradient that passes only where the result was above 0."""
+    grads = deviations = products = 0.0
+    for j in range(x.size):
+        d = x[j] - mean
+        g = 0.0 if (x[j] - high) * scale + offset <= 0 else np.float64(grad[j])
+        grads += g
+        deviations += d
+        products += g * d
+    return grads, deviations, products
 
 
 @inner()
@@ -98,6 +130,8 @@ def _channels_backward(
     weight: Array,
     mean: Array,
     inv_std: Array,
+    positive: bool,
+    shift: Array,
     first: int,
     last: int,
     dweight: Array,
@@ -107,23 +141,32 @@ def _channels_backward(
     kind, count = x.dtype.type, x.shape[0] * x.shape[2]
     for c in range(first, last):
         grads = deviations = products = 0.0
+        high, rstd = mean[c], np.float64(inv_std[c])
+        scale, offset = kind(weight[c] * rstd), shift[c]
         for i in range(len(x)):
-            g, d, p = _products(grad[i, c], x[i, c], np.float64(mean[c]))
+            if positive:
+                g, d, p = _open_products(grad[i, c], x[i, c], np.float64(high), high, scale, offset)
+            else:
+                g, d, p = _products(grad[i, c], x[i, c], np.float64(high))
             grads += g
             deviations += d
             products += p
         error = deviations / count  # what rounding took from the mean that was saved
         products -= error * grads
-        rstd = np.float64(inv_std[c])
         dbias[c], dweight[c] = grads, products * rstd
-        scale = weight[c] * rstd
-        slope = -scale * rstd * rstd * products / count
-        high, a, b = mean[c], kind(scale), kind(slope)
-        offset = kind(-scale * grads / count - slope * error)
+        exact = weight[c] * rstd
+        slope = -exact * rstd * rstd * products / count
+        b, constant = kind(slope), kind(-exact * grads / count - slope * error)
         for i in range(len(x)):
             g_line, line, out = grad[i, c], x[i, c], dx[i, c]
-            for j in range(line.size):
-                out[j] = g_line[j] * a + ((line[j] - high) * b + offset)
+            if positive:
+                for j in range(line.size):
+                    d = line[j] - high
+                    g = kind(0) if d * scale + offset <= 0 else g_line[j]
+                    out[j] = g * scale + (d * b + constant)
+            else:
+                for j in range(line.size):
+                    out[j] = g_line[j] * scale + ((line[j] - high) * b + constant)
 
 
 _channels_backward_serial = jit(parallel=False, fastmath=CONTRACT)(_channels_backward)
@@ -131,10 +174,19 @@ _channels_backward_serial = jit(parallel=False, fastmath=CONTRACT)(_channels_bac
 
 @jit()
 def _channels_backward_parallel(
-    grad: Array, x: Array, weight: Array, mean: Array, inv_std: Array, dweight: Array, dbias: Array, dx: Array
+    grad: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    inv_std: Array,
+    positive: bool,
+    shift: Array,
+    dweight: Array,
+    dbias: Array,
+    dx: Array,
 ) -> None:
     for c in prange(x.shape[1]):
-        _channels_backward(grad, x, weight, mean, inv_std, c, c + 1, dweight, dbias, dx)
+        _channels_backward(grad, x, weight, mean, inv_std, positive, shift, c, c + 1, dweight, dbias, dx)
 
 
 @jit(parallel=False, fastmath=CONTRACT)
@@ -171,7 +223,7 @@ def _columns(
         variance = 0.0 if variance < 0 else variance
         rstd = 1 / math.sqrt(variance + eps)
         mean[j], var[j], inv_std[j] = average, variance, rstd
-        high[j], scale[j] = average, weight[j] * rstd
+        high[j], scale[j] = average, weight[j] * np.float64(inv_std[j])
         offset[j] = bias[j] - (average - high[j]) * weight[j] * rstd
     for i in range(len(x)):
         line, out = x[i], y[i]
@@ -243,7 +295,7 @@ def _lines(x: Array) -> Array:
 
 
 def _scratch(x: Array) -> tuple[Array, ...]:
-    """What the kernels for matrices keep of each column: three sums in float64, three terms in x's dtype."""
+    """What the backward of matrices keeps of each column: three sums in float64, three terms in x's dtype."""
     return (*np.empty((3, x.shape[1])), *np.empty((3, x.shape[1]), x.dtype))
 
 
@@ -252,41 +304,48 @@ def _or_all(value: float, x: Array, given: Array | None) -> Array:
     return readonly(np.full(x.shape[1], value, x.dtype) if given is None else given)
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array, Array]:
-    """(x - mean) / sqrt(var + eps) * weight + bias of each channel, the mean, 1 / sqrt(var + eps), and var."""
-    if x.size == 0:
-        return reference.batch_norm(x, weight, bias, eps)
-    y = np.empty(x.shape, x.dtype)
-    mean, inv_std, var = (np.empty(x.shape[1], x.dtype) for _ in range(3))
+def batch_norm(
+    x: Array, weight: Array | None, bias: Array | None, eps: float, positive: bool
+) -> tuple[Array, Array, Array, Array, Array]:
+    """As the reference, which also serves the rare matrix that is to be positive."""
     source = _lines(x)
+    if x.size == 0 or (positive and source.ndim == 2):
+        return reference.batch_norm(x, weight, bias, eps, positive)
+    y = memory.empty(x.shape, x.dtype)
+    mean, inv_std, var, shift = (np.empty(x.shape[1], x.dtype) for _ in range(4))
     parameters = (_or_all(1, x, weight), _or_all(0, x, bias), float(eps))
-    out = (mean, inv_std, var, y.reshape(source.shape))
     if source.ndim == 2:
-        _columns(source, *parameters, *_scratch(x), *out)
-    elif x.size < PARALLEL:
+        high, scale = (np.empty(x.shape[1], x.dtype) for _ in range(2))
+        sums = np.empty((3, x.shape[1]))
+        _columns(source, *parameters, *sums, high, scale, shift, mean, inv_std, var, y.reshape(source.shape))
+        return y, mean, inv_std, var, shift
+    out = (positive, mean, inv_std, var, shift, y.reshape(source.shape))
+    if x.size < PARALLEL:
         _channels_serial(source, *parameters, 0, x.shape[1], *out)
     else:
         _channels_parallel(source, *parameters, *out)
-    return y, mean, inv_std, var
+    return y, mean, inv_std, var, shift
 
 
 def batch_norm_backward(
-    grad: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array
+    grad: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, shift: Array | None
 ) -> tuple[Array, Array, Array]:
     """Gradients of x, of weight and of bias."""
-    if x.size == 0:
-        return reference.batch_norm_backward(grad, x, weight, mean, inv_std)
-    dx = np.empty(x.shape, x.dtype)
-    dweight, dbias = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
     source = _lines(x)
+    if x.size == 0 or (shift is not None and source.ndim == 2):
+        return reference.batch_norm_backward(grad, x, weight, mean, inv_std, shift)
+    dx = memory.empty(x.shape, x.dtype)
+    dweight, dbias = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
     inputs = (_lines(grad), source, _or_all(1, x, weight), readonly(mean), readonly(inv_std))
     out = (dweight, dbias, dx.reshape(source.shape))
     if source.ndim == 2:
         _columns_backward(*inputs, *_scratch(x), *out)
-    elif x.size < PARALLEL:
-        _channels_backward_serial(*inputs, 0, x.shape[1], *out)
+        return dx, dweight, dbias
+    gate = (shift is not None, readonly(mean if shift is None else shift))
+    if x.size < PARALLEL:
+        _channels_backward_serial(*inputs, *gate, 0, x.shape[1], *out)
     else:
-        _channels_backward_parallel(*inputs, *out)
+        _channels_backward_parallel(*inputs, *gate, *out)
     return dx, dweight, dbias
 
 
@@ -296,7 +355,7 @@ def batch_norm_eval(x: Array, mean: Array, var: Array, weight: Array | None, bia
     scale = 1 / np.sqrt(np.asarray(var, np.float64) + eps)
     if weight is not None:
         scale *= weight
-    y = np.empty(x.shape, x.dtype)
+    y = memory.empty(x.shape, x.dtype)
     source = _lines(x)
     kernel = _eval_columns if source.ndim == 2 else _eval
     kernel(source, readonly(mean), readonly(scale.astype(x.dtype)), _or_all(0, x, bias), y.reshape(source.shape))

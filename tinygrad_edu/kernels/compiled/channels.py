@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numba import prange
 
+from .. import memory
 from ..quiet import Array
 from ..reference import channels as reference
 from .jit import jit, readonly
@@ -77,7 +78,7 @@ def _accumulate(x: Array, out: Array) -> None:
 
 def add_channel_bias(x: Array, bias: Array, relu: bool, out: Array | None) -> Array:
     """x + bias[c] in channel c, and then relu where asked for, into out (which may be x) or a fresh array."""
-    target = np.empty(x.shape, x.dtype) if out is None else out
+    target = memory.empty(x.shape, x.dtype) if out is None else out
     if not (target.flags.c_contiguous and target.flags.aligned) or (out is not None and out is not x):
         return reference.add_channel_bias(x, bias, relu, out)
     rest = math.prod(x.shape[2:])

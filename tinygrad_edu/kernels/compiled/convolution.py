@@ -14,9 +14,18 @@ from . import convolution_loops as loops
 from .jit import config
 
 
-def conv2d(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
-    """x (n, c, h, w), weight (o, c/groups, kh, kw) -> (n, o, oh, ow)."""
-    out: Array = _kernels(x, weight.shape).conv2d(x, weight, stride, padding, dilation, groups)
+def conv2d(
+    x: Array,
+    weight: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    bias: Array | None = None,
+    positive: bool = False,
+) -> Array:
+    """x (n, c, h, w), weight (o, c/groups, kh, kw), bias (o,) -> (n, o, oh, ow)."""
+    out: Array = _kernels(x, weight.shape).conv2d(x, weight, stride, padding, dilation, groups, bias, positive)
     return out
 
 

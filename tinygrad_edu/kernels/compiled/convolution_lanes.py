@@ -15,6 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from .. import memory
 from ..quiet import Array
 from ..windows import Pair, Shape, conv_shape
 from .convolution_plan import Geometry, Plan, forward_plan, input_grad_plan, weight_grad_plan
@@ -85,9 +86,9 @@ def _weigh_images(args: int, thread: int, threads: int, itemsize: int, channels:
     left, pitch, deepest, step, spacing = word(args, 11), word(args, 12), word(args, 13), word(args, 14), word(args, 15)
     parts, tap_count, tile_count, plane = word(args, 16), word(args, 17), word(args, 18), word(args, 19)
     result, stage, run, space = word(args, 20), word(args, 21), word(args, 22), word(args, 23)
-    source, weights, target = word(args, 24), word(args, 25), word(args, 26)
-    rows, tiles, taps, entry = word(args, 27), word(args, 28), word(args, 29), word(args, 30)
-    scratch = word(args, 31) + thread * space
+    source, weights, biases, target = word(args, 24), word(args, 25), word(args, 26), word(args, 27)
+    rows, tiles, taps, entry, positive = word(args, 28), word(args, 29), word(args, 30), word(args, 31), word(args, 32)
+    scratch = word(args, 33) + thread * space
     result, stage = scratch + result, scratch + stage
     zero = number(itemsize)
     in_image, out_image = c_in * h_in * w_in * itemsize, c_out * h_out * w_out * itemsize
@@ -116,6 +117,8 @@ def _weigh_images(args: int, thread: int, threads: int, itemsize: int, channels:
                         taps + at * 8,
                         line + word(tile, 0),
                         step,
+                        biases + (group * parts + part) * channels * itemsize,
+                        positive,
                         to + word(tile, 1) + part * channels * plane * LANE_BYTES,
                         plane * LANE_BYTES,
                         spacing,
@@ -194,13 +197,21 @@ def _correlate_images(args: int, thread: int, threads: int, itemsize: int, chann
                     )
 
 
-def conv2d(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
-    """x (n, c, h, w), weight (o, c/groups, kh, kw) -> (n, o, oh, ow)."""
-    out = np.empty(conv_shape("conv2d", x.shape, weight.shape, stride, padding, dilation, groups), x.dtype)
+def conv2d(
+    x: Array,
+    weight: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    bias: Array | None = None,
+    positive: bool = False,
+) -> Array:
+    """x (n, c, h, w), weight (o, c/groups, kh, kw), bias (o,) -> (n, o, oh, ow)."""
+    out = memory.empty(conv_shape("conv2d", x.shape, weight.shape, stride, padding, dilation, groups), x.dtype)
     if out.size:
-        _weigh(
-            forward_plan(Geometry(x.shape, weight.shape, stride, padding, dilation, groups, x.itemsize)), x, weight, out
-        )
+        plan = forward_plan(Geometry(x.shape, weight.shape, stride, padding, dilation, groups, x.itemsize))
+        _weigh(plan, x, weight, bias, positive, out)
     return out
 
 
@@ -208,17 +219,21 @@ def conv2d_input_grad(
     grad: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
     """grad (n, o, oh, ow), weight (o, c/groups, kh, kw), all finite -> (n, c, h, w)."""
-    out = np.empty(x_shape, grad.dtype)
+    out = memory.empty(x_shape, grad.dtype)
     if out.size:
         g = Geometry(x_shape, weight.shape, stride, padding, dilation, groups, grad.itemsize)
-        _weigh(input_grad_plan(g), grad, weight, out)
+        _weigh(input_grad_plan(g), grad, weight, None, False, out)
     return out
 
 
-def _weigh(plan: Plan, source: Array, weight: Array, out: Array) -> None:
+def _weigh(plan: Plan, source: Array, weight: Array, bias: Array | None, positive: bool, out: Array) -> None:
     source, packed = readonly(source), weight.reshape(plan.groups, -1).take(plan.order, axis=1)
-    arrays = (source, packed, out, plan.rows, plan.tiles, plan.taps)
-    _run(_weigh_images, plan, out.itemsize, arrays, (plan.tiles.shape[1],))
+    channels = out.shape[1] // plan.groups
+    biases = np.zeros((plan.groups, -(-channels // plan.tile[0]) * plan.tile[0]), out.dtype)
+    if bias is not None:
+        biases[:, :channels] = bias.reshape(plan.groups, channels)
+    arrays = (source, packed, biases, out, plan.rows, plan.tiles, plan.taps)
+    _run(_weigh_images, plan, out.itemsize, arrays, (plan.tiles.shape[1], positive))
 
 
 def conv2d_weight_grad(
@@ -240,7 +255,7 @@ def conv2d_weight_grad(
 
 def _run(kernel: Any, plan: Plan, itemsize: int, arrays: tuple[Array, ...], more: tuple[int, ...]) -> None:
     threads = get_threads() if plan.multiplications >= PARALLEL else 1
-    scratch = np.empty(threads * plan.scratch + LANE_BYTES, np.uint8)
+    scratch = memory.empty(threads * plan.scratch + LANE_BYTES, np.uint8)
     begin = -(-scratch.ctypes.data // LANE_BYTES) * LANE_BYTES
     args = np.array((*plan.words, *(array.ctypes.data for array in arrays), *more, begin), np.int64)
     launch(kernel, (itemsize, *plan.tile), args, threads)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .. import memory
 from ..quiet import Array
+from ..reference.channels import finish_channels
 from ..windows import Pair, Shape, conv_shape
 from .jit import SUMS, jit, readonly
 
@@ -99,13 +101,22 @@ def _framed(x: Array, padding: Pair) -> Array:
     return readonly(frame)
 
 
-def conv2d(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
-    """x (n, c, h, w), weight (o, c/groups, kh, kw) -> (n, o, oh, ow)."""
+def conv2d(
+    x: Array,
+    weight: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    bias: Array | None = None,
+    positive: bool = False,
+) -> Array:
+    """x (n, c, h, w), weight (o, c/groups, kh, kw), bias (o,) -> (n, o, oh, ow)."""
     shape = conv_shape("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
-    out = np.empty(shape, x.dtype)
+    out = memory.empty(shape, x.dtype)
     if out.size:
         _conv2d(_framed(x, padding), readonly(weight), *stride, *dilation, out)
-    return out
+    return finish_channels(out, bias, positive)
 
 
 def conv2d_input_grad(
@@ -113,7 +124,7 @@ def conv2d_input_grad(
 ) -> Array:
     """grad (n, o, oh, ow), weight (o, c/groups, kh, kw) -> (n, c, h, w)."""
     (ph, pw), (n, c, h, w) = padding, x_shape
-    out = np.empty((n, c, h + 2 * ph, w + 2 * pw), grad.dtype)
+    out = memory.empty((n, c, h + 2 * ph, w + 2 * pw), grad.dtype)
     if out.size:
         _conv2d_input_grad(readonly(grad), readonly(weight), *stride, *dilation, out)
     return out if padding == (0, 0) else out[:, :, ph : ph + h, pw : pw + w].copy()
@@ -123,7 +134,7 @@ def conv2d_weight_grad(
     grad: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
     """grad (n, o, oh, ow), x (n, c, h, w) -> (o, c/groups, kh, kw)."""
-    out = np.empty(weight_shape, grad.dtype)
+    out = memory.empty(weight_shape, grad.dtype)
     if out.size:
         _conv2d_weight_grad(readonly(grad), _framed(x, padding), *stride, *dilation, out)
     return out

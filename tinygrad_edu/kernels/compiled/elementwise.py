@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from .. import memory
 from ..quiet import Array
 from ..reference import elementwise as reference
 from . import vector_math
@@ -165,7 +166,7 @@ def _spread(operation: int, x: Array, y: Array) -> Array | None:
     if sizes is None:
         return None
     before, own, after = sizes
-    out = np.empty(x.shape, x.dtype)
+    out = memory.empty(x.shape, x.dtype)
     if after == 1:
         _spread_rows(operation, readonly(x).reshape(before, own), readonly(y).reshape(-1), out.reshape(before, own))
     else:
@@ -186,7 +187,7 @@ def _whole(kernel: Callable[..., None], fallback: Callable[..., Array]) -> Calla
                 return fallback(*arrays)
             if array.dtype != last.dtype and array.dtype != np.bool_:
                 return fallback(*arrays)  # NumPy knows what dtype the two make
-        out = np.empty(last.shape, last.dtype)
+        out = memory.empty(last.shape, last.dtype)
         kernel(*[readonly(array).reshape(-1) for array in arrays], out.reshape(-1))
         return out
 

@@ -25,10 +25,11 @@ config: Any = numba.config
 # Reordering of sums and fused multiply-adds. Not "nnan" or "ninf": those may delete the very tests that keep NaN alive.
 SUMS = frozenset({"reassoc", "contract", "nsz"})
 
-# How often an idle OpenMP thread looks for work before it sleeps. Measured with 2 threads on 2 cores, a BLAS product
-# (250 us) and then a parallel relu of 32,768: default (300,000) 4.8-8.2 ms, since the idle thread holds the core that
-# BLAS needs; 5,000: 0.42 ms; 1,000: 0.29 ms; 0: 0.31 ms, but a bare launch goes from 2 us to 70 us.
-SPIN_COUNT = "1000"
+# How often an idle OpenMP thread looks for work before it sleeps. Measured with 2 threads on 2 cores, in us: a parallel
+# relu of 1e6 alone | after a BLAS product of NumPy's, whose own threads still hold a core. 1,000: 122 | 179;
+# 3,000: 51 | 252; 5,000: 49 | 369; 20,000: 49 | 1142; the default, 300,000: 51 | 5100. Between the operations of a
+# training step lie some 50 us. Large products of ours run on these threads too, so the second column is the user's.
+SPIN_COUNT = "5000"
 
 
 def jit(

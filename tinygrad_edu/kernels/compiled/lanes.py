@@ -208,6 +208,8 @@ def weigh(
     taps: Any,
     source: Any,
     step: Any,
+    biases: Any,
+    positive: Any,
     target: Any,
     pitch: Any,
     spacing: Any,
@@ -215,19 +217,21 @@ def weigh(
     pixels: Any,
     zero: Any,
 ) -> Emit:
-    """target[i pitch + v spacing] = sum over k < count of weights[k, i] source[taps[k] + v step], for a tile (i, v).
+    """target[i pitch + v spacing] = biases[i] + sum over k < count of weights[k, i] source[taps[k] + v step].
 
-    weights are numbers (count, channels), one for all lanes; taps are int64. The sums of `channels` x `pixels`, and a
-    vector for each pixel, are held in registers.
+    That for a tile (i, v); if `positive`, 0 in place of what is below 0 (NaN stays). weights are numbers (count,
+    channels), one for all lanes, biases (channels,); taps are int64. The sums of `channels` x `pixels`, and a vector
+    for each pixel, are held in registers.
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector, lanes, size = _vector(zero)
         element = vector.element
-        count, weights, taps, source, step, target, pitch, spacing = args[:8]
+        count, weights, taps, source, step, biases, positive, target, pitch, spacing = args[:10]
         height, width = channels.literal_value, pixels.literal_value
         sources = [builder.add(source, builder.mul(step, _int(v))) for v in range(width)]
         blank = ir.Constant(vector, [0.0] * lanes)
+        starts = [_splat(builder, builder.load(_at(builder, biases, i * size, element)), vector) for i in range(height)]
 
         def add_tap(carried: list[Any]) -> list[Any]:
             weight_at, tap_at, sums = carried[0], carried[1], carried[2:]
@@ -239,14 +243,17 @@ def weigh(
                     sums[i * width + v] = _multiply_add(builder, weight, values[v], sums[i * width + v])
             return [builder.add(weight_at, _int(height * size)), builder.add(tap_at, _int(8)), *sums]
 
-        sums = _loop(builder, count, [weights, taps, *[blank] * (height * width)], add_tap)[2:]
+        sums = _loop(builder, count, [weights, taps, *[start for start in starts for _ in range(width)]], add_tap)[2:]
+        keep = builder.icmp_signed("==", positive, _int(0))
         for i in range(height):
             for v in range(width):
                 offset = builder.add(builder.mul(pitch, _int(i)), builder.mul(spacing, _int(v)))
-                builder.store(sums[i * width + v], _at(builder, target, offset, vector), align=size)
+                value = sums[i * width + v]
+                above = builder.select(builder.fcmp_ordered("<=", value, blank), blank, value)
+                builder.store(builder.select(keep, value, above), _at(builder, target, offset, vector), align=size)
         return context.get_dummy_value()
 
-    return types.void(*[ADDRESS] * 8, channels, pixels, zero), emit
+    return types.void(*[ADDRESS] * 10, channels, pixels, zero), emit
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import prange
 
+from .. import memory
 from ..quiet import Array, quiet
 from ..reference import layer_norm as reference
 from .inner import CONTRACT, inner
@@ -148,7 +149,7 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -
     if x.size == 0:
         return reference.layer_norm(x, weight, bias, eps)
     inputs = (readonly(x), _or_all(1, x, weight), _or_all(0, x, bias), float(eps))
-    out = (np.empty(len(x), x.dtype), np.empty(len(x), x.dtype), np.empty(x.shape, x.dtype))
+    out = (np.empty(len(x), x.dtype), np.empty(len(x), x.dtype), memory.empty(x.shape, x.dtype))
     if x.size < PARALLEL:
         _rows_serial(*inputs, *out)
     else:
@@ -165,7 +166,7 @@ def layer_norm_backward(
         return reference.layer_norm_backward(grad, x, weight, mean, inv_std)
     serial = x.size < PARALLEL
     rows = len(x) if serial else _block(x)
-    dx = np.empty(x.shape, x.dtype)
+    dx = memory.empty(x.shape, x.dtype)
     dweight, dbias = (np.empty((-(-len(x) // rows), x.shape[1])) for _ in range(2))
     kernel = _rows_backward_serial if serial else _rows_backward_parallel
     inputs = (readonly(grad), readonly(x), _or_all(1, x, weight), readonly(mean), readonly(inv_std))

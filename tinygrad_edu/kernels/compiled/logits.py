@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from .. import memory
 from ..quiet import Array
 from ..reference import logits as reference
 from .inner import CONTRACT, by_width, inner
@@ -321,7 +322,7 @@ def _run(
 
 def log_softmax(x: Array) -> Array:
     """x - log(sum(exp(x))) of each row."""
-    out = np.empty(x.shape, x.dtype)
+    out = memory.empty(x.shape, x.dtype)
     if x.size:
         _run(_log_softmax_serial, _log_softmax_parallel, x, (readonly(x),), out)
     return out
@@ -329,7 +330,7 @@ def log_softmax(x: Array) -> Array:
 
 def log_softmax_backward(grad: Array, log_p: Array) -> Array:
     """grad - exp(log_p) * sum(grad) of each row."""
-    out = np.empty(grad.shape, grad.dtype)
+    out = memory.empty(grad.shape, grad.dtype)
     if grad.size:
         inputs = (readonly(grad), readonly(log_p))
         _run(_log_softmax_backward_serial, _log_softmax_backward_parallel, grad, inputs, out)
@@ -338,7 +339,7 @@ def log_softmax_backward(grad: Array, log_p: Array) -> Array:
 
 def softmax(x: Array) -> Array:
     """exp(x) / sum(exp(x)) of each row."""
-    out = np.empty(x.shape, x.dtype)
+    out = memory.empty(x.shape, x.dtype)
     if x.size:
         _run(_softmax_serial, _softmax_parallel, x, (readonly(x),), out)
     return out
@@ -346,7 +347,7 @@ def softmax(x: Array) -> Array:
 
 def softmax_backward(grad: Array, p: Array) -> Array:
     """(grad - sum(grad * p)) * p of each row."""
-    out = np.empty(grad.shape, grad.dtype)
+    out = memory.empty(grad.shape, grad.dtype)
     if grad.size:
         _run(_softmax_backward_serial, _softmax_backward_parallel, grad, (readonly(grad), readonly(p)), out)
     return out
@@ -379,7 +380,7 @@ def cross_entropy_backward(
     lse: Array,
 ) -> Array:
     """dlogits, given the gradient of each row's loss."""
-    out = np.empty(logits.shape, logits.dtype)
+    out = memory.empty(logits.shape, logits.dtype)
     if logits.size:
         rows = (readonly(row_gradients), readonly(logits), readonly(labels))
         inputs = (*rows, _or_ones(logits, weights), ignore_index, float(label_smoothing), readonly(lse))

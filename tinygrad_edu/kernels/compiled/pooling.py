@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .. import memory
 from ..quiet import Array
 from ..reference.pooling import divisor
 from ..windows import Pair, Shape, pool_shape
-from .jit import jit, readonly
+from .jit import config, jit, readonly
+from .lanes import LANE_BYTES
+from .twos import largest_of_twos, spread_to_twos
+
+VECTORS = not config.BOUNDSCHECK  # NUMBA_BOUNDSCHECK=1 does not see addresses
+MANY, FEW = LANE_BYTES // 4, 4  # windows at a time
 
 
 @jit()
@@ -43,14 +49,22 @@ def _max_pool2d(
 
 
 @jit()
-def _max_pool2d_in_twos(x: Array, sh: int, indices: Array, out: Array) -> None:
-    """As `_max_pool2d` for windows 2 x 2 with two columns between them and no padding: LLVM vectorises the rows."""
-    w = x.shape[2]
+def _max_pool2d_in_twos(x: Array, sh: int, vectors: bool, indices: Array, out: Array) -> None:
+    """As `_max_pool2d` for windows 2 x 2 with two columns between them and no padding: by vectors, the last of which
+    overlaps the one before; and one by one where there are too few."""
+    w, count, zero = x.shape[2], out.shape[2], x.dtype.type(0)
     for plane in prange(x.shape[0]):
         for i in range(out.shape[1]):
             upper, lower = x[plane, i * sh], x[plane, i * sh + 1]
-            target, places = out[plane, i], indices[plane, i]
-            for j in range(target.size):
+            target, places, first = out[plane, i], indices[plane, i], i * sh * w
+            if vectors and count >= FEW:
+                u, v, t, p = upper.ctypes.data, lower.ctypes.data, target.ctypes.data, places.ctypes.data
+                largest_of_twos(u, v, 0, count, first, w, t, p, MANY, zero)
+                largest_of_twos(u, v, count // MANY * MANY, count, first, w, t, p, FEW, zero)
+                if count % FEW:
+                    largest_of_twos(u, v, count - FEW, count, first, w, t, p, FEW, zero)
+                continue
+            for j in range(count):
                 best, place = upper[2 * j], 0
                 value = upper[2 * j + 1]
                 better = (value > best) | (value != value)
@@ -62,7 +76,7 @@ def _max_pool2d_in_twos(x: Array, sh: int, indices: Array, out: Array) -> None:
                 better = (value > best) | (value != value)
                 best, place = (value if better else best), (w + 1 if better else place)
                 target[j] = best
-                places[j] = i * sh * w + 2 * j + place
+                places[j] = first + 2 * j + place
 
 
 @jit()
@@ -73,6 +87,33 @@ def _scatter(grad: Array, indices: Array, out: Array) -> None:
             out[plane, i] = 0
         for i in range(grad.shape[1]):
             out[plane, indices[plane, i]] += grad[plane, i]
+
+
+@jit()
+def _scatter_to_twos(grad: Array, indices: Array, vectors: bool, out: Array) -> None:
+    """As `_scatter` for windows 2 x 2 side by side: each pixel is set, not added to. An index outside its window is
+    lost."""
+    w, count, zero = out.shape[2], grad.shape[2], grad.dtype.type(0)
+    for plane in prange(out.shape[0]):
+        for i in range(grad.shape[1]):
+            upper, lower = out[plane, 2 * i], out[plane, 2 * i + 1]
+            source, places, first = grad[plane, i], indices[plane, i], 2 * i * w
+            if vectors and count >= FEW:
+                u, v, s, p = upper.ctypes.data, lower.ctypes.data, source.ctypes.data, places.ctypes.data
+                spread_to_twos(s, p, 0, count, first, w, u, v, MANY, zero)
+                spread_to_twos(s, p, count // MANY * MANY, count, first, w, u, v, FEW, zero)
+                if count % FEW:
+                    spread_to_twos(s, p, count - FEW, count, first, w, u, v, FEW, zero)
+            else:
+                for j in range(count):
+                    value, place = source[j], places[j] - first - 2 * j
+                    upper[2 * j] = value if place == 0 else zero
+                    upper[2 * j + 1] = value if place == 1 else zero
+                    lower[2 * j] = value if place == w else zero
+                    lower[2 * j + 1] = value if place == w + 1 else zero
+            for j in range(2 * count, w):
+                upper[j] = lower[j] = 0
+        out[plane, 2 * grad.shape[1] :] = 0
 
 
 @jit()
@@ -163,20 +204,23 @@ def max_pool2d(
 ) -> tuple[Array, Array]:
     """The largest element of each window and its flat position in the plane."""
     shape = pool_shape("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    out, indices = np.empty(shape, x.dtype), np.empty(shape, np.int64)
+    out, indices = memory.empty(shape, x.dtype), memory.empty(shape, np.int64)
     if out.size:
         flat = (shape[0] * shape[1], *shape[2:])
         if dilation == (1, 1) and _in_twos(x.shape, shape, kernel_size, stride, padding):
-            _max_pool2d_in_twos(_planes(x), stride[0], indices.reshape(flat), out.reshape(flat))
+            _max_pool2d_in_twos(_planes(x), stride[0], VECTORS, indices.reshape(flat), out.reshape(flat))
             return out, indices
         _max_pool2d(_planes(x), *kernel_size, *stride, *padding, *dilation, indices.reshape(flat), out.reshape(flat))
     return out, indices
 
 
-def max_pool2d_backward(grad: Array, indices: Array, x_shape: Shape) -> Array:
-    """Add each gradient to the element its index names. The caller has checked the indices."""
-    out = np.empty(x_shape, grad.dtype)
-    if out.size:
+def max_pool2d_backward(grad: Array, indices: Array, x_shape: Shape, in_twos: bool) -> Array:
+    """Add each gradient to the element its index names. The caller has checked the indices unless they are in_twos."""
+    out = memory.empty(x_shape, grad.dtype)
+    if out.size and in_twos:
+        planes = (x_shape[0] * x_shape[1], *x_shape[2:])
+        _scatter_to_twos(_planes(grad), _planes(_int64(indices)), VECTORS, out.reshape(planes))
+    elif out.size:
         flat = (x_shape[0] * x_shape[1], x_shape[2] * x_shape[3])
         _scatter(_flat_planes(grad), _flat_planes(_int64(indices)), out.reshape(flat))
     return out
@@ -184,7 +228,7 @@ def max_pool2d_backward(grad: Array, indices: Array, x_shape: Shape) -> Array:
 
 def max_pool2d_gather(x: Array, indices: Array) -> Array:
     """The elements that the indices name. The caller has checked them."""
-    out = np.empty(indices.shape, x.dtype)
+    out = memory.empty(indices.shape, x.dtype)
     if out.size:
         n, c, h, w = indices.shape
         _gather(_flat_planes(x), _flat_planes(_int64(indices)), out.reshape(n * c, h * w))
@@ -203,7 +247,7 @@ def avg_pool2d(
     """The sum of each window over its divisor."""
     shape = pool_shape("avg_pool2d", x.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
     divisors = divisor(x.shape, shape, kernel_size, stride, padding, count_include_pad, divisor_override)
-    out = np.empty(shape, x.dtype)
+    out = memory.empty(shape, x.dtype)
     if out.size:
         flat = (shape[0] * shape[1], *shape[2:])
         if _in_twos(x.shape, shape, kernel_size, stride, padding):
@@ -225,7 +269,7 @@ def avg_pool2d_backward(
 ) -> Array:
     """Share each gradient among its window's elements."""
     divisors = divisor(x_shape, grad.shape, kernel_size, stride, padding, count_include_pad, divisor_override)
-    out = np.empty(x_shape, grad.dtype)
+    out = memory.empty(x_shape, grad.dtype)
     if out.size:
         flat = (x_shape[0] * x_shape[1], *x_shape[2:])
         if stride[0] == 2 and _in_twos(x_shape, grad.shape, kernel_size, stride, padding):

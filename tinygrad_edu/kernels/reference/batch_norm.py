@@ -25,28 +25,39 @@ def _scaled(x_hat: Array, weight: Array | None, bias: Array | None, x: Array) ->
 
 
 @silent
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array, Array]:
-    """(x - mean) / sqrt(var + eps) * weight + bias of each channel, the mean, 1 / sqrt(var + eps), and var."""
+def batch_norm(
+    x: Array, weight: Array | None, bias: Array | None, eps: float, positive: bool
+) -> tuple[Array, Array, Array, Array, Array]:
+    """y = (x - mean) / sqrt(var + eps) * weight + bias of each channel, mean, 1 / sqrt(var + eps), var, and shift.
+
+    positive: max(0, y) in place of y. shift: y = (x - mean) * inv_std * weight + shift, as the mean is rounded.
+    """
     count = np.float64(x.size // x.shape[1]) if x.shape[1] else np.float64(0)
     mean = np.add.reduce(x, axis=_dims(x), dtype=np.float64) / count
     centered = x - _along(mean, x)
     var = np.add.reduce(centered * centered, axis=_dims(x)) / count
     inv_std = 1 / np.sqrt(var + eps)
     y = _scaled(centered * _along(inv_std, x), weight, bias, x)
-    return y, mean.astype(x.dtype), inv_std.astype(x.dtype), var.astype(x.dtype)
+    if positive:
+        np.maximum(y, 0, out=y)
+    rounded = mean.astype(x.dtype)
+    shift = (0 if bias is None else bias) - (mean - rounded) * inv_std * (1 if weight is None else weight)
+    return y, rounded, inv_std.astype(x.dtype), var.astype(x.dtype), shift.astype(x.dtype)
 
 
 @silent
 def batch_norm_backward(
-    grad: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array
+    grad: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, shift: Array | None
 ) -> tuple[Array, Array, Array]:
-    """Gradients of x, of weight and of bias.
+    """Gradients of x, of weight and of bias; where shift is given, of max(0, y).
 
     With x_hat = (x - mean) * inv_std and means over each channel,
     dx = weight * inv_std * (grad - mean(grad) - x_hat * mean(grad * x_hat)).
     """
     count = math.prod(x.shape[dim] for dim in _dims(x))
     centered = x - _along(mean, x)
+    if shift is not None:
+        grad = np.where(_scaled(centered * _along(inv_std, x), weight, shift, x) <= 0, np.zeros_like(grad), grad)
     if count:  # the mean came rounded to x's dtype
         centered -= _along(np.add.reduce(centered, axis=_dims(x)) / count, x)
     x_hat = centered * _along(inv_std, x)

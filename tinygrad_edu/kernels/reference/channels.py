@@ -17,6 +17,13 @@ def add_channel_bias(x: Array, bias: Array, relu: bool, out: Array | None) -> Ar
     return y
 
 
+def finish_channels(x: Array, bias: Array | None, positive: bool) -> Array:
+    """x + bias[c] in channel c, and then relu if `positive`, in place; either is left out where it is not asked for."""
+    if bias is None:
+        return quiet.run(np.maximum, x, np.zeros((), x.dtype), out=x) if positive else x
+    return add_channel_bias(x, bias, positive, x)
+
+
 def accumulate(out: Array, x: Array) -> None:
     """out += x."""
     quiet.run(np.add, out, x, out=out)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from .. import memory
 from ..quiet import Array, silent
 from ..windows import Pair, Shape, conv_output_size
+from .channels import finish_channels
 
 
 def _windows(x: Array, kernel: Shape, stride: Pair, padding: Pair, dilation: Pair) -> Array:
@@ -23,14 +25,23 @@ def _groups(count: int, channels: int) -> list[slice]:
 
 
 @silent
-def conv2d(x: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
-    """out[n, o, i, j] = sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] weight[o, c, k, l]."""
+def conv2d(
+    x: Array,
+    weight: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    bias: Array | None = None,
+    positive: bool = False,
+) -> Array:
+    """out[n, o, i, j] = bias[o] + sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] weight[o, c, k, l]."""
     windows = _windows(x, weight.shape[2:], stride, padding, dilation)
-    out = np.empty((x.shape[0], weight.shape[0], *windows.shape[2:4]), x.dtype)
+    out = memory.empty((x.shape[0], weight.shape[0], *windows.shape[2:4]), x.dtype)
     for c, o in zip(_groups(groups, x.shape[1]), _groups(groups, weight.shape[0]), strict=True):
         product = np.tensordot(windows[:, c], weight[o], axes=((1, 4, 5), (1, 2, 3)))  # (n, oh, ow, o)
         out[:, o] = product.transpose(0, 3, 1, 2)
-    return out
+    return finish_channels(out, bias, positive)
 
 
 @silent
@@ -58,7 +69,7 @@ def conv2d_weight_grad(
 ) -> Array:
     """out[o, c, k, l] = sum over n, i, j of grad[n, o, i, j] x[n, c, i s - p + k d, j s - p + l d]."""
     windows = _windows(x, weight_shape[2:], stride, padding, dilation)
-    out = np.empty(weight_shape, x.dtype)
+    out = memory.empty(weight_shape, x.dtype)
     for c, o in zip(_groups(groups, x.shape[1]), _groups(groups, weight_shape[0]), strict=True):
         out[o] = np.tensordot(grad[:, o], windows[:, c], axes=((0, 2, 3), (0, 2, 3)))
     return out

@@ -52,8 +52,11 @@ def max_pool2d(
     return best, indices
 
 
-def max_pool2d_backward(grad: Array, indices: Array, x_shape: Shape) -> Array:
-    """Add each gradient (n, c, oh, ow) to the element it came from -> (n, c, h, w); windows may overlap."""
+def max_pool2d_backward(grad: Array, indices: Array, x_shape: Shape, in_twos: bool) -> Array:
+    """Add each gradient (n, c, oh, ow) to the element it came from -> (n, c, h, w); windows may overlap.
+
+    in_twos: that they are 2 x 2, side by side, which is of no use here.
+    """
     n, c, h, w = x_shape
     first = (np.arange(n * c) * (h * w)).reshape(n, c, 1, 1)  # of each plane
     total = np.bincount((first + indices).ravel(), weights=grad.ravel(), minlength=n * c * h * w)  # adds in float64

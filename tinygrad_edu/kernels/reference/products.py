@@ -20,3 +20,10 @@ def _for_blas(x: Array) -> Array:
     if (column == x.itemsize and row >= x.itemsize) or (row == x.itemsize and column >= x.itemsize):
         return x
     return x.copy()
+
+
+def affine(x: Array, weight: Array, bias: Array, positive: bool) -> Array:
+    """x (n, k), weight (m, k), bias (m,) -> x weightᵀ + bias (n, m), and max(0, .) of it if `positive`."""
+    out = matmul(x, weight.T)
+    quiet.run(np.add, out, bias, out=out)
+    return quiet.run(np.maximum, out, 0, out=out) if positive else out

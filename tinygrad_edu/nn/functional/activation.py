@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.autograd.modes import composite
+from tinygrad_edu.autograd.modes import composite, mode
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.functions import reductions
 from tinygrad_edu.functions.common import check_tensor
@@ -38,6 +38,16 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x); its derivative at 0 is taken as 0."""
     x = check_tensor("relu", input)
     return x.relu_() if inplace else _p.relu(x)
+
+
+def relu_outside(x: Tensor) -> Tensor:
+    """relu, drawn in the box around the present one: it belongs to no layer but to the row of layers."""
+    before = mode.scope
+    mode.scope = before.parent if before is not None else None
+    try:
+        return _p.relu(x)
+    finally:
+        mode.scope = before
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:

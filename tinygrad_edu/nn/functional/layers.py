@@ -12,6 +12,7 @@ from tinygrad_edu.autograd.modes import fuses
 from tinygrad_edu.errors import DTypeError, LabelError, ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.functions.linear import einsum
+from tinygrad_edu.nn.functional.activation import relu_outside
 from tinygrad_edu.nn.functional.checks import batched, floating, pair, same_dtype
 from tinygrad_edu.nn.functional.shape import pad
 from tinygrad_edu.tensor import Tensor
@@ -25,6 +26,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     x (..., in), weight (out, in), bias (out,) -> y (..., out)
     Raises ShapeError when the last dim is not `in`, DTypeError when the dtypes differ.
     """
+    return affine(input, weight, bias, relu=False)
+
+
+def affine(input: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+    """`linear`, and then the ReLU that follows it in a `Sequential`: in one kernel where both are fused."""
     x = check_tensor("linear", input)
     if x.array.ndim == 0 or weight.array.ndim != 2 or x.array.shape[-1] != weight.array.shape[1]:
         raise ShapeError(_linear_error(x, weight))
@@ -35,8 +41,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             raise ShapeError(
                 f"linear: bias is {tuple(bias.shape)}; it must be ({weight.array.shape[0]},) for {_linear_name(weight)}"
             )
-        return ops.fused.linear(x, weight, bias)
-    return _affine(x, weight, bias)
+        return ops.fused.linear_relu(x, weight, bias) if relu else ops.fused.linear(x, weight, bias)
+    y = _affine(x, weight, bias)
+    return relu_outside(y) if relu else y
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -45,6 +52,7 @@ def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 ops.fused.linear.composition = _affine
+ops.fused.linear_relu.composition = lambda x, weight, bias: relu_outside(_affine(x, weight, bias))
 
 
 def _linear_name(weight: Tensor) -> str:
@@ -97,6 +105,20 @@ def conv2d(
     padding: a number, two, "valid" (none) or "same" (oh = h; stride 1 only).
     Raises ShapeError when the channels, groups or sizes do not fit.
     """
+    return convolve(input, weight, bias, stride, padding, dilation, groups, relu=False)
+
+
+def convolve(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    relu: bool,
+) -> Tensor:
+    """`conv2d`, and then the ReLU that follows it in a `Sequential`: in one kernel where both are fused."""
     x, has_batch = batched("conv2d", input)
     same_dtype("conv2d", x, weight)
     steps, spread = pair("conv2d", stride, "stride"), pair("conv2d", dilation, "dilation")
@@ -110,8 +132,12 @@ def conv2d(
         raise ShapeError(
             f"conv2d: bias must have one entry per output channel, ({weight.array.shape[0]},), got {tuple(bias.shape)}"
         )
-    whole = ops.fused.conv2d_bias if bias is not None and fuses(x.array.size) else _conv2d_and_bias
-    y = whole(x, weight, bias, steps, around, spread, groups)
+    if bias is not None and fuses(x.array.size):
+        whole = ops.fused.conv2d_relu if relu else ops.fused.conv2d_bias
+        y = whole(x, weight, bias, steps, around, spread, groups)
+    else:
+        y = _conv2d_and_bias(x, weight, bias, steps, around, spread, groups)
+        y = relu_outside(y) if relu else y
     return y if has_batch else y.squeeze(0)
 
 
@@ -123,6 +149,7 @@ def _conv2d_and_bias(
 
 
 ops.fused.conv2d_bias.composition = _conv2d_and_bias
+ops.fused.conv2d_relu.composition = lambda *args, **options: relu_outside(_conv2d_and_bias(*args, **options))
 
 
 def _named_padding(x: Tensor, padding: str, kernel: Any, stride: Any, dilation: Any) -> tuple[Tensor, tuple[int, int]]:

@@ -13,7 +13,7 @@ from tinygrad_edu.autograd import versions
 from tinygrad_edu.autograd.modes import fuses, mode, scope
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
-from tinygrad_edu.nn.functional.activation import in_place
+from tinygrad_edu.nn.functional.activation import in_place, relu_outside
 from tinygrad_edu.nn.functional.checks import SizeError, floating, same_dtype
 from tinygrad_edu.ops.registry import Array
 from tinygrad_edu.random import default_generator
@@ -42,12 +42,28 @@ def batch_norm(
     This composition is the definition; for more than 1,024 entries a fused kernel stands for it.
     Raises SizeError (a ShapeError and ValueError) for one entry per channel in training.
     """
+    return normalize_batch(input, running_mean, running_var, weight, bias, training, momentum, eps, relu=False)
+
+
+def normalize_batch(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    relu: bool,
+) -> Tensor:
+    """`batch_norm`, and then the ReLU that follows it in a `Sequential`: in one kernel where both are fused."""
     x = floating("batch_norm", input)
     _check_channels(x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: Expected running_mean and running_var to be defined when training=False")
-        return _by_running_statistics(x, running_mean.detach(), running_var.detach(), weight, bias, eps)
+        y = _by_running_statistics(x, running_mean.detach(), running_var.detach(), weight, bias, eps)
+        return relu_outside(y) if relu else y
     count = x.array.size // x.array.shape[1] if x.array.size else 0
     if count == 1:
         raise SizeError(
@@ -55,11 +71,12 @@ def batch_norm(
             f"use a larger batch (drop_last=True in the DataLoader), or .eval()"
         )
     if fuses(x.array.size):
-        y = ops.fused.batch_norm(x, weight, bias, eps=eps)
-        mean, _, variance = y.__dict__.pop("_extras")
+        y = ops.fused.batch_norm(x, weight, bias, eps=eps, positive=relu)
+        mean, _, variance, _ = y.__dict__.pop("_extras")
     else:
         y, mu, var = _by_batch_statistics(x, weight, bias, eps)
         mean, variance = mu.array, var.array
+        y = relu_outside(y) if relu else y
     if count:
         _move(running_mean, mean, momentum, 1.0)
         _move(running_var, variance, momentum, count / (count - 1))
@@ -84,7 +101,12 @@ def _by_batch_statistics(
     return _scaled(x_hat, weight, bias), mu, var
 
 
-ops.fused.batch_norm.composition = lambda x, weight, bias, eps: _by_batch_statistics(x, weight, bias, eps)[0]
+def _replayed(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, positive: bool) -> Tensor:
+    y = _by_batch_statistics(x, weight, bias, eps)[0]
+    return relu_outside(y) if positive else y
+
+
+ops.fused.batch_norm.composition = _replayed
 
 
 def _by_running_statistics(
