@@ -19,16 +19,20 @@ PACKAGE = ROOT / "tinygrad_edu"
 
 # From the ground up: a module imports modules of its own layer or of those above it in this list, never below.
 LAYERS = [
-    ["errors", "version"],
+    ["errors", "missing", "version"],
     ["kernels"],
     ["ops"],
-    ["autograd.modes", "autograd.versions", "autograd.node", "autograd.engine", "dtypes", "device", "random"],
+    ["autograd.modes", "autograd.versions", "autograd.node", "autograd.engine", "autograd.anomaly"]
+    + ["dtypes", "device", "random"],
     ["autograd"],  # the package itself names what is above it, and loads it on first use
-    ["recording", "conversions"],
+    ["recording", "conversions", "gradient"],
     ["tensor"],
     ["functions"],
+    ["linalg"],
     ["methods", "creation", "printing"]
-    + ["autograd.functional", "autograd.graph", "autograd.records", "autograd.formulas"],
+    + ["autograd.functional", "autograd.graph", "autograd.records", "autograd.formulas"]
+    + ["autograd.calls", "autograd.context", "autograd.function", "autograd.derivatives", "autograd.checks"]
+    + ["storing", "saving"],
     ["nn", "optim", "utils"],
     ["datasets", "testing", "train", "derivation", "summary", "compile", "reference"],
 ]

@@ -146,7 +146,7 @@ def builtin_type(error: BaseException) -> type[BaseException]:
     return RuntimeError if found is NotImplementedError else found
 
 
-def assert_twins(code: str, torch: Any, backward: bool = True) -> None:
+def assert_twins(code: str, torch: Any, backward: bool = True, rtol: float = 2e-5, atol: float = 2e-6) -> None:
     """Both libraries give the same value and gradients, or an error of the same built-in type."""
     theirs, their_grads, their_error = run(torch, code, backward)
     ours, our_grads, our_error = run(tinygrad_edu, code, backward)
@@ -159,6 +159,6 @@ def assert_twins(code: str, torch: Any, backward: bool = True) -> None:
             f"{type(their_error).__name__}: {their_error}"
         )
         return
-    assert_same(ours, theirs, code)
+    assert_same(ours, theirs, code, rtol, atol)
     for name in their_grads:
-        assert_same(our_grads[name], their_grads[name], f"{code}: {name}.grad")
+        assert_same(our_grads[name], their_grads[name], f"{code}: {name}.grad", rtol, atol)

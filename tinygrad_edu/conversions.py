@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu import dtypes
 from tinygrad_edu.ops.registry import Array
+from tinygrad_edu.recording import wrap
 
 
 class Conversions:
@@ -30,6 +32,28 @@ class Conversions:
         if dtype is not None and array.dtype != dtype:
             return array.astype(dtype)
         return array.copy() if copy else array
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        """Hand the memory to another library, uncopied; BufferError for a tensor that requires grad."""
+        if self.requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        if stream is not None and not isinstance(stream, int):
+            raise TypeError("stream must be ``int`` or ``none``")
+        if stream not in (None, -1):
+            raise AssertionError("stream should be None on cpu.")
+        array: Any = self.array
+        return array.__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's number for the CPU, and which one."""
+        array: Any = self.array
+        return tuple(int(i) for i in array.__dlpack_device__())  # type: ignore[return-value]
+
+    def __array_wrap__(self, array: Array, context: Any = None, return_scalar: bool = False) -> Any:
+        """What a NumPy function of a tensor returns: np.sin(x) is a tensor again, without history."""
+        return wrap(np.asarray(array)) if dtypes.has(array.dtype) else array
 
     def item(self) -> Any:
         """The one entry as a Python number."""
@@ -81,6 +105,10 @@ class Conversions:
             raise TypeError("iteration over a 0-d tensor")
         rows: Any = self
         return (rows[i] for i in range(self.array.shape[0]))
+
+    def __reversed__(self) -> Any:
+        tensor: Any = self
+        return tensor.flip(0) if self.array.ndim else tensor
 
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, (Conversions, numbers.Number, np.bool_)):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu import dtypes
 from tinygrad_edu.device import check_device
-from tinygrad_edu.errors import DTypeError
-from tinygrad_edu.functions.common import check_tensor, sizes
+from tinygrad_edu.functions.common import check_tensor, new_sizes, numpy_names
 from tinygrad_edu.ops.registry import Array
-from tinygrad_edu.random import Generator, default_generator
 from tinygrad_edu.recording import wrap
 from tinygrad_edu.tensor import Tensor
 
@@ -98,46 +95,57 @@ def from_numpy(array: Array) -> Tensor:
     return wrap(array.view(np.ndarray))
 
 
-def _filled(shape: Any, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+def _finished(array: Array, device: Any, requires_grad: bool) -> Tensor:
     check_device(device)
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
-    return wrap(np.full(shape, value, chosen.dtype)).requires_grad_(requires_grad)
+    return wrap(array).requires_grad_(requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros: zeros(2, 3) or zeros((2, 3))."""
-    check_device(device)
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
-    return wrap(np.zeros(sizes(_size(size)), chosen.dtype)).requires_grad_(requires_grad)
+def _kind(dtype: Any) -> Any:
+    """The NumPy dtype of a new tensor: the one asked for, or the default."""
+    return (dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)).dtype
 
 
-def _size(size: tuple[Any, ...]) -> tuple[Any, ...]:
-    for n in sizes(size):
-        if n < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(sizes(size))}")
-    return size
-
-
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of ones."""
-    return _filled(sizes(_size(size)), 1, dtype, device, requires_grad)
-
-
-def full(
-    size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor with every entry `fill_value`; its dtype follows the value."""
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    if dtype is None:
-        dtype = dtypes.bool_ if isinstance(value, bool) else dtypes.int64 if isinstance(value, int) else None
-    return _filled(sizes(_size((size,))), value, dtype, device, requires_grad)
+    """`obj` as a tensor, sharing memory where possible; copy=True always copies, copy=False never does."""
+    made = as_tensor(obj, dtype, device)
+    shares = isinstance(obj, (Tensor, np.ndarray)) and np.shares_memory(made.array, getattr(obj, "array", obj))
+    if copy is False and not shares:
+        raise ValueError("asarray: can't alias the object without a copy; leave out copy=False")
+    if copy and shares:
+        made = made.detach().clone()
+    return made.requires_grad_() if requires_grad else made
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A 0-d tensor of a number, of the default dtype."""
+    return _finished(np.asarray(s, _kind(dtype)), device, requires_grad)
+
+
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros: zeros(2, 3), zeros((2, 3)) or zeros(size=(2, 3))."""
+    return _finished(np.zeros(new_sizes("zeros", shape, size), _kind(dtype)), device, requires_grad)
+
+
+def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones."""
+    return _finished(np.ones(new_sizes("ones", shape, size), _kind(dtype)), device, requires_grad)
+
+
+def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor whose entries are not set to anything in particular."""
-    check_device(device)
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
-    return wrap(np.empty(sizes(_size(size)), chosen.dtype)).requires_grad_(requires_grad)
+    return _finished(np.empty(new_sizes("empty", shape, size), _kind(dtype)), device, requires_grad)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with every entry `fill_value`; its dtype follows the value."""
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full: argument 'size' must be tuple of ints, not {type(size).__name__}; write ({size},)")
+    value = _steps(fill_value)
+    if dtype is None and isinstance(value, int):
+        dtype = dtypes.bool_ if isinstance(value, bool) else dtypes.int64
+    return _finished(np.full(new_sizes("full", (), size), value, _kind(dtype)), device, requires_grad)
 
 
 def _steps(value: Any) -> Any:
@@ -145,170 +153,136 @@ def _steps(value: Any) -> Any:
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """start, start + step, ... below end; arange(n) starts at 0.  int64 for integers, else the default dtype."""
-    check_device(device)
-    start, end, step = (_steps(v) for v in (start, end, step))
-    if end is None:
-        start, end = 0, start
-    if step == 0:
-        raise RuntimeError("arange: step must be nonzero")
-    if (end - start) * step < 0:
-        raise RuntimeError(f"arange: upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}")
-    if dtype is None:
-        whole = all(isinstance(v, int) for v in (start, end, step))
-        dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
-    n = max(math.ceil((end - start) / step), 0)
-    return wrap((start + step * np.arange(n)).astype(dtypes.of(dtype).dtype)).requires_grad_(requires_grad)
-
-
-def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """`steps` evenly spaced numbers from start to end, both included."""
-    check_device(device)
-    if steps < 0:
-        raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
-    return wrap(np.linspace(_steps(start), _steps(end), steps).astype(chosen.dtype)).requires_grad_(requires_grad)
-
-
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones on the diagonal of an n x m matrix of zeros."""
-    check_device(device)
-    _size((n, n if m is None else m))
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
-    return wrap(np.eye(n, m, dtype=chosen.dtype)).requires_grad_(requires_grad)
-
-
-def _drawn(values: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    check_device(device)
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
-    return wrap(np.asarray(values).astype(chosen.dtype)).requires_grad_(requires_grad)
-
-
-def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Draws from the uniform distribution on [0, 1)."""
-    shape = sizes(_size(size))
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.of(dtype)
-    if not chosen.is_floating_point:
-        raise DTypeError(f"rand: needs a floating-point dtype, got {chosen!r}; use randint")
-    # drawn in the wanted precision: rounding a double down to float32 could give 1.0
-    values = (generator or default_generator).numpy.random(
-        shape, dtype=np.float32 if chosen is dtypes.float32 else np.float64
-    )
-    return _drawn(values, chosen, device, requires_grad)
-
-
-def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Draws from the standard normal distribution."""
-    if dtype is not None and not dtypes.of(dtype).is_floating_point:
-        raise DTypeError(f"randn: needs a floating-point dtype, got {dtype!r}; use randint")
-    values = (generator or default_generator).numpy.standard_normal(sizes(_size(size)))
-    return _drawn(values, dtype, device, requires_grad)
-
-
-def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
-) -> Tensor:
-    """Draws from N(mean, std²): numbers with a size, or tensors of means and deviations."""
-    m, s = (v.array if isinstance(v, Tensor) else v for v in (mean, std))
-    shape = np.broadcast_shapes(np.shape(m), np.shape(s)) if size is None else sizes((size,))
-    draws = (generator or default_generator).numpy.standard_normal(shape)
-    return _drawn(draws * s + m, dtype, None, False)
-
-
-def randint(
-    low: int,
-    high: Any = None,
-    size: Any = None,
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
     *,
-    generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Integers drawn uniformly from [low, high): randint(high, size) or randint(low, high, size); int64."""
-    if size is None:
-        low, high, size = 0, low, high
-    elif high is None:
-        low, high = 0, low
-    if high is None or size is None:
-        raise TypeError("randint: call it as randint(high, size) or randint(low, high, size)")
-    if low >= high:
-        raise RuntimeError(f"randint: expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    values = (generator or default_generator).numpy.integers(low, high, sizes((size,)))
-    return _drawn(values, dtypes.int64 if dtype is None else dtype, device, requires_grad)
+    """start, start + step, ... below end; arange(n) starts at 0.  int64 for integers, else the default dtype."""
+    start, end, step = (_steps(v) for v in (start, end, step))
+    if end is None:
+        start, end = 0, start
+    if end is None:
+        raise TypeError("arange: needs an end: arange(end) or arange(start, end, step)")
+    start = 0 if start is None else start
+    if step == 0:
+        raise RuntimeError("arange: step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError(f"arange: upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}")
+    if dtype is None and all(isinstance(v, int) for v in (start, end, step)):
+        dtype = dtypes.int64
+    n = max(math.ceil((end - start) / step), 0)
+    return _finished((start + step * np.arange(n)).astype(_kind(dtype)), device, requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """The integers 0 to n − 1 in random order, int64."""
-    _size((n,))
-    return _drawn(
-        (generator or default_generator).numpy.permutation(n), dtypes.int64 if dtype is None else dtype, device, False
-    )
+def _line(name: str, start: Any, end: Any, steps: int) -> Array:
+    if steps < 0:
+        raise RuntimeError(f"{name}: number of steps must be non-negative, got {steps}")
+    return np.linspace(_steps(start), _steps(end), steps)
 
 
-def multinomial(
-    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Places drawn in proportion to each row's weights: (k,) -> (num_samples,), (n, k) -> (n, num_samples)."""
-    weights = np.atleast_2d(input.detach().array).astype(np.float64)
-    if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
-        raise RuntimeError("multinomial: weights must be finite, >= 0, and sum to more than 0 in each row")
-    if not replacement and ((weights > 0).sum(1) < num_samples).any():
-        raise RuntimeError(
-            f"multinomial: cannot draw {num_samples} without replacement from a row with fewer non-zero weights"
-        )
-    source = (generator or default_generator).numpy
-    rows = [source.choice(w.size, num_samples, replace=replacement, p=w / w.sum()) for w in weights]
-    out = np.asarray(rows, np.int64)
-    return wrap(out[0] if input.ndim == 1 else out)
+    """`steps` evenly spaced numbers from start to end, both included."""
+    return _finished(_line("linspace", start, end, steps).astype(_kind(dtype)), device, requires_grad)
 
 
-def _like(x: Tensor, dtype: Any) -> tuple[tuple[int, ...], dtypes.dtype]:
-    array = check_tensor("like", x).array
-    return array.shape, dtypes.of_array(array) if dtype is None else dtypes.of(dtype)
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers from base^start to base^end whose logarithms are evenly spaced."""
+    values = np.power(float(base), _line("logspace", start, end, steps))
+    return _finished(values.astype(_kind(dtype)), device, requires_grad)
 
 
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones on the diagonal of an n x m matrix of zeros."""
+    new_sizes("eye", (n, n if m is None else m), None)
+    return _finished(np.eye(n, m, dtype=_kind(dtype)), device, requires_grad)
+
+
+def _like(name: str, x: Tensor, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    array = check_tensor(name, x).array
+    return array.shape, array.dtype if dtype is None else dtypes.of(dtype)
+
+
+@numpy_names
 def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and dtype of x."""
-    shape, chosen = _like(x, dtype)
-    return zeros(shape, dtype=chosen, device=device, requires_grad=requires_grad)
+    shape, chosen = _like("zeros_like", x, dtype)
+    return zeros(size=shape, dtype=chosen, device=device, requires_grad=requires_grad)
 
 
+@numpy_names
 def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and dtype of x."""
-    shape, chosen = _like(x, dtype)
-    return ones(shape, dtype=chosen, device=device, requires_grad=requires_grad)
+    shape, chosen = _like("ones_like", x, dtype)
+    return ones(size=shape, dtype=chosen, device=device, requires_grad=requires_grad)
 
 
+@numpy_names
 def full_like(
     x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`fill_value` in the shape and dtype of x."""
-    shape, chosen = _like(x, dtype)
+    shape, chosen = _like("full_like", x, dtype)
     return full(shape, fill_value, dtype=chosen, device=device, requires_grad=requires_grad)
 
 
+@numpy_names
 def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """An unset tensor of the shape and dtype of x."""
-    shape, chosen = _like(x, dtype)
-    return empty(shape, dtype=chosen, device=device, requires_grad=requires_grad)
+    shape, chosen = _like("empty_like", x, dtype)
+    return empty(size=shape, dtype=chosen, device=device, requires_grad=requires_grad)
 
 
-def rand_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uniform draws in the shape and dtype of x."""
-    shape, chosen = _like(x, dtype)
-    return rand(shape, dtype=chosen, device=device, requires_grad=requires_grad)
+# -- methods: new tensors of the dtype of an old one ------------------------------------------------------------------
 
 
-def randn_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Normal draws in the shape and dtype of x."""
-    shape, chosen = _like(x, dtype)
-    return randn(shape, dtype=chosen, device=device, requires_grad=requires_grad)
+def new_zeros(
+    x: Tensor, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of another shape in the dtype of x."""
+    kind = x.dtype if dtype is None else dtype
+    return zeros(*shape, size=size, dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def new_ones(
+    x: Tensor, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones of another shape in the dtype of x."""
+    kind = x.dtype if dtype is None else dtype
+    return ones(*shape, size=size, dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def new_empty(
+    x: Tensor, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """An unset tensor of another shape in the dtype of x."""
+    kind = x.dtype if dtype is None else dtype
+    return empty(*shape, size=size, dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def new_full(
+    x: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of another shape with every entry `fill_value`, in the dtype of x."""
+    kind = x.dtype if dtype is None else dtype
+    return full(size, fill_value, dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def new_tensor(x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor of `data` in the dtype of x."""
+    kind = x.dtype if dtype is None else dtype
+    return tensor(data, dtype=kind, device=device, requires_grad=requires_grad)

@@ -60,3 +60,29 @@ class cuda:
         """Nothing to seed."""
 
     manual_seed = manual_seed_all
+
+
+class backends:
+    """PyTorch's `torch.backends`: what there is not, and settings of cuDNN that have nothing to act on."""
+
+    class mps:
+        """Apple's GPU."""
+
+        @staticmethod
+        def is_available() -> bool:
+            """False."""
+            return False
+
+        is_built = is_available
+
+    class cudnn:
+        """Settings of NVIDIA's library; results are deterministic here whatever they say."""
+
+        deterministic = True
+        benchmark = False
+        enabled = False
+
+        @staticmethod
+        def is_available() -> bool:
+            """False."""
+            return False

@@ -63,6 +63,11 @@ def of(spec: Any) -> dtype:
         raise DTypeError(f"dtype {spec!r} is not supported; use one of {names}") from None
 
 
+def has(numpy_dtype: Any) -> bool:
+    """True if there are tensors of a NumPy dtype."""
+    return numpy_dtype in _BY_NUMPY
+
+
 def of_array(array: Array) -> dtype:
     """The dtype of an array that is known to be supported."""
     return _BY_NUMPY[array.dtype]

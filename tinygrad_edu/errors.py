@@ -19,9 +19,17 @@ class GraphError(RuntimeError):
     """A backward pass that cannot run: freed graph, changed value, non-scalar root."""
 
 
+class AnomalyError(RuntimeError):
+    """A NaN or an infinity, found by `detect_anomaly`."""
+
+
 class DataError(RuntimeError):
     """A data file that is missing, truncated or corrupt."""
 
 
 class GraphvizNotFound(RuntimeError):
     """No Graphviz renderer on this machine."""
+
+
+class LinAlgError(RuntimeError):
+    """A matrix that has no inverse or factorisation."""

@@ -2,50 +2,88 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import dtypes, ops
+from tinygrad_edu import creation, dtypes, linalg, ops
 from tinygrad_edu.autograd.modes import mode
 from tinygrad_edu.device import CPU
-from tinygrad_edu.functions import comparison, indexing, linear, pointwise, reductions, shaping
+from tinygrad_edu.functions import (
+    choosing,
+    comparison,
+    drawing,
+    entries,
+    indexing,
+    layout,
+    legacy,
+    linear,
+    ordering,
+    pointwise,
+    products,
+    reductions,
+    shaping,
+    special,
+)
+from tinygrad_edu.functions.common import in_place as stored
 from tinygrad_edu.ops.registry import Op, registry
 from tinygrad_edu.ops.shapes import broadcast_error
-from tinygrad_edu.recording import apply, inplace, live_node, record, wrap
+from tinygrad_edu.recording import apply, inplace, live_node, record, remember, wrap
 from tinygrad_edu.tensor import Tensor
+
+
+def with_number(op: Op, number_first: bool = False) -> Callable[[Any, float], Tensor]:
+    """`tensor op number`, or `number op tensor`, for a floating tensor, whose dtype the number takes."""
+    forward, defaults, mask = op.forward, op.defaults, 2 if number_first else 1
+
+    def operator(tensor: Any, number: float) -> Tensor:
+        x = tensor.array
+        constant = np.asarray(number, x.dtype)
+        out = forward(constant, x) if number_first else forward(x, constant)
+        node = tensor.node if tensor.view_of is None else live_node(tensor)
+        if node is None or not mode.grad:
+            return wrap(out)
+        plan = op.plan(mask, 2)
+        if not plan.active:
+            return wrap(out)
+        # Saved as a NumPy scalar: times a gradient that is one, it takes a tenth of the time of a 0-d array.
+        arrays = (constant[()], x) if number_first else (x, constant[()])
+        nodes = (constant, node) if number_first else (node, constant)
+        return wrap(out, remember(op, plan, nodes, plan.save(arrays, out, ()), defaults, out))
+
+    return operator
 
 
 def binary(op: Op) -> Callable[[Any, Any], Any]:
     """The operator of an op of two inputs, without the generality of `apply` for floats of one dtype."""
-    forward, name = op.forward, op.name
+    forward, name, defaults = op.forward, op.name, op.defaults
+    number = with_number(op)
 
     def operator(self: Any, other: Any) -> Any:
-        a = self.array
+        x = self.array
         if isinstance(other, Tensor):
-            b = other.array
-            if a.dtype is not b.dtype or a.dtype.kind != "f":
-                return apply(op, (self, other), {})
-            other_node = other.node if other.view_of is None else live_node(other)
+            y = other.array
+            if x.dtype is not y.dtype or x.dtype.kind != "f":
+                return apply(op, (self, other), defaults)
         elif type(other) is float or type(other) is int:
-            if a.dtype.kind != "f":
-                return apply(op, (self, other), {})
-            b, other_node = np.asarray(other, a.dtype), None
+            return number(self, other) if x.dtype.kind == "f" else apply(op, (self, other), defaults)
         elif isinstance(other, (numbers.Number, np.ndarray, np.bool_)):
-            return apply(op, (self, other.item() if isinstance(other, np.generic) else other), {})
+            return apply(op, (self, other.item() if isinstance(other, np.generic) else other), defaults)
         else:
             return NotImplemented
         try:
-            out = forward(a, b)
+            out = forward(x, y)
         except ValueError:
-            raise broadcast_error(name, (a.shape, np.shape(b))) from None
-        node = self.node if self.view_of is None else live_node(self)
-        if mode.grad and (node is not None or other_node is not None):
-            mask = 1 if other_node is None else 2 if node is None else 3
-            return wrap(out, record(op, (self, other), (a, b), [node, other_node], mask, {}, out))
-        return wrap(out)
+            raise broadcast_error(name, (x.shape, y.shape)) from None
+        x_node = self.node if self.view_of is None else live_node(self)
+        y_node = other.node if other.view_of is None else live_node(other)
+        if (x_node is None and y_node is None) or not mode.grad:
+            return wrap(out)
+        mask = 1 if y_node is None else 2 if x_node is None else 3
+        return wrap(out, record(op, (self, other), (x, y), [x_node, y_node], mask, defaults, out))
 
     operator.__name__ = name
     operator.__doc__ = op.__doc__
@@ -54,11 +92,14 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
 
 def reflected(op: Op) -> Callable[[Any, Any], Any]:
     """`number op tensor`."""
+    number = with_number(op, number_first=True)
 
     def operator(self: Any, other: Any) -> Any:
+        if (type(other) is float or type(other) is int) and self.array.dtype.kind == "f":
+            return number(self, other)
         if not isinstance(other, (numbers.Number, np.ndarray, np.bool_)):
             return NotImplemented
-        return apply(op, (other.item() if isinstance(other, np.generic) else other, self), {})
+        return apply(op, (other.item() if isinstance(other, np.generic) else other, self), op.defaults)
 
     return operator
 
@@ -154,48 +195,109 @@ def _bind_operators() -> None:
         "__xor__": comparison.bitwise_xor,
         "__rxor__": comparison.bitwise_xor,
         "__invert__": comparison.bitwise_not,
+        "__iand__": stored(comparison.bitwise_and),
+        "__ior__": stored(comparison.bitwise_or),
+        "__ixor__": stored(comparison.bitwise_xor),
+        "__lshift__": special.bitwise_left_shift,
+        "__rshift__": special.bitwise_right_shift,
+        "__ilshift__": stored(special.bitwise_left_shift),
+        "__irshift__": stored(special.bitwise_right_shift),
         "__getitem__": indexing.getitem,
         "__setitem__": indexing.setitem,
     }
     for name, function in namespace.items():
-        setattr(Tensor, name, function)
+        setattr(Tensor, name, inspect.unwrap(function))  # an operator gets no keyword arguments to rename
 
 
-REDUCTIONS = (
-    "sum mean prod cumsum max min argmax argmin var std norm logsumexp softmax log_softmax all any count_nonzero sort "
-    "argsort topk"
-)
-SHAPING = (
-    "view view_as reshape_as flatten ravel unflatten swapaxes movedim t expand_as broadcast_to repeat tile split chunk "
-    "unbind index_select gather scatter scatter_add scatter_ scatter_add_ take_along_dim masked_fill masked_fill_ "
-    "masked_select contiguous to"
-)
-COMPARISON = (
-    "eq ne lt le gt ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not "
-    "isnan isinf isfinite isclose allclose equal"
-)
-POINTWISE = (
-    "pow pow_ clamp clamp_ clip lerp fill_ zero_ normal_ uniform_ add sub div add_ sub_ div_ mul multiply divide "
-    "subtract"
-)
+# The functions that are methods too, and those among them that are compositions and have a twin in place.
+METHODS = {
+    reductions: """
+        sum mean prod cumsum cumprod max min argmax argmin var std norm logsumexp softmax log_softmax
+        all any count_nonzero sort argsort topk""",
+    ordering: """
+        kthvalue median nanmedian mode msort quantile nanquantile cummax cummin aminmax unique unique_consecutive
+        bincount histc histogram nonzero argwhere diff isin""",
+    shaping: """
+        view view_as reshape_as flatten ravel unflatten swapaxes movedim t expand_as broadcast_to repeat tile split
+        chunk unbind index_select gather scatter scatter_add scatter_ scatter_add_ take_along_dim masked_fill
+        masked_fill_ masked_select contiguous to""",
+    layout: """
+        tensor_split hsplit vsplit dsplit repeat_interleave rot90 fliplr flipud diag_embed diagflat diagonal_scatter
+        moveaxis adjoint sum_to_size unfold""",
+    choosing: """
+        index_add index_copy index_fill index_put take put masked_scatter select narrow scatter_reduce index_add_
+        index_copy_ index_fill_ index_put_ put_ masked_scatter_ scatter_reduce_""",
+    comparison: """
+        eq ne lt le gt ge not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not
+        bitwise_and bitwise_or bitwise_xor bitwise_not isnan isinf isfinite isposinf isneginf isreal isclose allclose
+        equal is_complex is_signed is_nonzero is_same_size""",
+    pointwise: """
+        pow pow_ clamp clamp_ clamp_min clamp_max clip lerp fill_ zero_ add sub div add_ sub_ div_ mul multiply divide
+        subtract""",
+    special: """
+        frac sgn positive deg2rad rad2deg digamma polygamma logit logaddexp2 xlogy sinc heaviside copysign signbit ldexp
+        frexp float_power nan_to_num fmax fmin addcmul addcdiv gcd lcm bitwise_left_shift bitwise_right_shift""",
+    drawing: """
+        multinomial bernoulli normal_ uniform_ bernoulli_ exponential_ geometric_ log_normal_ cauchy_ random_""",
+    entries: "apply_ map_ fill_diagonal_ squeeze_ unsqueeze_ transpose_ swapaxes_ t_ storage_offset",
+    linear: "matmul mm bmm dot mv outer diag trace",
+    products: """
+        addmm addmv addr baddbmm addbmm addmm_ addmv_ addr_ baddbmm_ addbmm_ inner vdot kron cross matrix_power dist
+        cov corrcoef renorm nansum nanmean logcumsumexp""",
+    creation: "new_zeros new_ones new_empty new_full new_tensor",
+    linalg: "inv det logdet slogdet cholesky pinv",
+}
+IN_PLACE = {
+    reductions: "cumsum cumprod",
+    special: """
+        frac sgn deg2rad rad2deg digamma polygamma logit xlogy sinc heaviside copysign ldexp float_power nan_to_num
+        addcmul addcdiv gcd lcm bitwise_left_shift bitwise_right_shift""",
+    comparison: """
+        eq ne lt le gt ge not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not
+        bitwise_and bitwise_or bitwise_xor bitwise_not""",
+    pointwise: "clamp_min clamp_max lerp",
+    products: "renorm",
+}
+OTHER_NAMES = {
+    "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "arccosh": "acosh",
+    "arcsinh": "asinh", "arctanh": "atanh", "fix": "trunc", "negative": "neg", "true_divide": "div",
+    "swapdims": "swapaxes", "swapdims_": "swapaxes_", "inverse": "inv", "pinverse": "pinv", "ger": "outer",
+    "ndimension": "dim", "clip_": "clamp_",
+    "multiply_": "mul_", "divide_": "div_", "subtract_": "sub_", "true_divide_": "div_", "absolute_": "abs_",
+    "arccos_": "acos_", "arcsin_": "asin_", "arctan_": "atan_", "arctan2_": "atan2_", "arccosh_": "acosh_",
+    "arcsinh_": "asinh_", "arctanh_": "atanh_", "fix_": "trunc_", "negative_": "neg_",
+}  # fmt: skip
 
 
 def _bind_functions() -> None:
-    for module, names in (
-        (reductions, REDUCTIONS),
-        (shaping, SHAPING),
-        (comparison, COMPARISON),
-        (pointwise, POINTWISE),
-        (linear, "matmul mm bmm dot mv outer diag trace"),
-    ):
+    for module, names in METHODS.items():
         for name in names.split():
             setattr(Tensor, name, getattr(module, name))
-    Tensor.swapdims = shaping.swapaxes  # type: ignore[attr-defined]
+    for module, names in IN_PLACE.items():
+        for name in names.split():
+            setattr(Tensor, f"{name}_", stored(getattr(module, name)))
+    # what PyTorch has as an op's in-place twin, but where the result may have another shape than the tensor
+    for op in (ops.movement.tril, ops.movement.triu):
+        setattr(Tensor, f"{op.name}_", stored(op))
     Tensor.copy_ = shaping.inplace_copy  # type: ignore[attr-defined]
+    Tensor.svd, Tensor.qr = linalg.svd_with_v, linalg.qr_some  # type: ignore[attr-defined]
     Tensor.where = pointwise.self_where  # type: ignore[attr-defined]
-    Tensor.T = property(shaping.reversed_dims)  # type: ignore[attr-defined]
-    Tensor.mT = property(shaping.matrix_transpose)  # type: ignore[attr-defined]
-    Tensor.device = property(lambda self: CPU, doc="The CPU.")  # type: ignore[attr-defined]
+    Tensor.type = legacy.tensor_type  # type: ignore[attr-defined]
+    Tensor.new = legacy.tensor_new  # type: ignore[attr-defined]
+    for new, old in OTHER_NAMES.items():
+        setattr(Tensor, new, getattr(Tensor, old))
+    for name, function in {
+        "T": shaping.reversed_dims,
+        "mT": shaping.matrix_transpose,
+        "H": layout.hermitian,
+        "mH": shaping.matrix_transpose,
+        "device": lambda self: CPU,
+        "itemsize": lambda self: self.array.itemsize,
+        "is_cuda": lambda self: False,
+        "is_cpu": lambda self: True,
+        "is_sparse": lambda self: False,
+    }.items():
+        setattr(Tensor, name, property(function, doc=f"`{name}` as in PyTorch."))
     Tensor.cpu = _named(lambda self: self, "cpu", "The tensor itself.")  # type: ignore[attr-defined]
     Tensor.cuda = _named(  # type: ignore[attr-defined]
         lambda self, *args, **kwargs: shaping.to(self, "cuda"), "cuda", "There is no GPU: an error that says so."
@@ -203,12 +305,14 @@ def _bind_functions() -> None:
     Tensor.type_as = _named(  # type: ignore[attr-defined]
         lambda self, other: shaping.to(self, other.dtype), "type_as", "The tensor as the dtype of another."
     )
+    Tensor.get_device = _named(lambda self: -1, "get_device", "-1: the CPU.")  # type: ignore[attr-defined]
     for name, target in {
         "float": dtypes.float32,
         "double": dtypes.float64,
         "long": dtypes.int64,
         "int": dtypes.int32,
         "bool": dtypes.bool_,
+        "byte": dtypes.uint8,
     }.items():
         setattr(Tensor, name, _converter(name, target))
 

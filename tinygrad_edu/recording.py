@@ -5,7 +5,6 @@ Short on purpose, because it runs a million times.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,12 @@ import numpy as np
 
 from tinygrad_edu import dtypes, ops
 from tinygrad_edu.autograd import versions
+from tinygrad_edu.autograd.anomaly import trace
 from tinygrad_edu.autograd.modes import enable_grad, mode
 from tinygrad_edu.autograd.node import KEEP, Constant, Leaf, Node
 from tinygrad_edu.autograd.versions import clock, owner
 from tinygrad_edu.errors import DTypeError, GraphError, ShapeError
-from tinygrad_edu.ops.registry import INPUT, INPUTS, OUT, SHAPE, SHAPES, Array, Op
+from tinygrad_edu.ops.registry import INPUT, Array, Op, Plan, is_array
 from tinygrad_edu.ops.shapes import broadcast_error
 
 if TYPE_CHECKING:
@@ -39,17 +39,16 @@ def bind_tensor_class(cls: Any) -> None:
 
 def wrap(array: Any, node: Any = None) -> Tensor:
     """A tensor around an array, which is not copied, and the node that made it."""
-    tensor = _new(_tensor_class)
+    tensor = _new(_tensor_class)  # `grad` stays unset, which reads as None: see Tensor.__getattr__
     tensor.array = array
-    tensor.grad = None
     tensor.node = node
     tensor.view_of = None
     return tensor
 
 
 def lift(value: Any, node: Any) -> Any:
-    """A saved value as a tensor; what is no array (a Python number) stays as it is."""
-    return wrap(value, node) if isinstance(value, np.ndarray) else value
+    """A saved value as a tensor; what is no array (a shape) stays as it is."""
+    return wrap(np.asarray(value), node) if is_array(value) else value
 
 
 class View:
@@ -91,6 +90,7 @@ def apply(op: Op, inputs: Sequence[Any], params: dict[str, Any]) -> Tensor:
     nodes: list[Any] = []
     first: Any = None
     plain = True
+    mask, bit = 0, 1  # which inputs require grad
     for x in inputs:
         if isinstance(x, tensor_class):
             array = x.array
@@ -99,7 +99,10 @@ def apply(op: Op, inputs: Sequence[Any], params: dict[str, Any]) -> Tensor:
             elif array.dtype is not first:
                 plain = False
             arrays.append(array)
-            nodes.append(x.node if x.view_of is None else live_node(x))
+            node = x.node if x.view_of is None else live_node(x)
+            nodes.append(node)
+            if node is not None:
+                mask |= bit
         elif x is None:  # an input that was left out
             arrays.append(None)
             nodes.append(None)
@@ -107,15 +110,12 @@ def apply(op: Op, inputs: Sequence[Any], params: dict[str, Any]) -> Tensor:
             plain = False
             arrays.append(x)
             nodes.append(None)
+        bit <<= 1
     if op.types != "any" and not (plain and first.kind == "f"):
         inputs = promote(op, inputs)
         arrays = [x.array if isinstance(x, tensor_class) else x for x in inputs]
         nodes = [live_node(x) if isinstance(x, tensor_class) else None for x in inputs]
-    return compute(op, inputs, arrays, nodes, params)
-
-
-def compute(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], nodes: list[Any], params: dict[str, Any]) -> Tensor:
-    """Forward and record, for inputs whose dtypes agree already."""
+        mask = mask_of(nodes)
     try:
         out = op.forward(*arrays, **params)
     except ValueError:
@@ -128,20 +128,18 @@ def compute(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], nodes: list[An
         extras, out = out[1:], out[0]
     if type(out) is not np.ndarray:
         out = np.asarray(out)  # NumPy turns 0-d results into scalars
-    node = None
-    if mode.grad:
-        mask = 0
-        for i, source in enumerate(nodes):
-            if source is not None:
-                mask |= 1 << i
-        if mask:
-            node = record(op, inputs, arrays, nodes, mask, params, out, extras)
-    result = wrap(out, node)
+    recorded = record(op, inputs, arrays, nodes, mask, params, out, extras) if mask and mode.grad else None
+    result = wrap(out, recorded)
     if op.joint is not None and extras:
         result.__dict__["_extras"] = extras  # statistics that a layer keeps track of
     if op.view and owner(out) is owner(arrays[0]):
         result.view_of = _view(inputs[0], op, params)
     return result
+
+
+def mask_of(nodes: Sequence[Any]) -> int:
+    """Which inputs require grad, as bits."""
+    return sum(1 << i for i, node in enumerate(nodes) if node is not None)
 
 
 def record(
@@ -158,39 +156,35 @@ def record(
     plan = op.plan(mask, len(nodes))
     if not plan.active:
         return None
-    saved = []
-    for kind, key in plan.saves:
-        if kind == INPUT:
-            saved.append(arrays[key])
-        elif kind == OUT:
-            saved.append(out)
-        elif kind == SHAPE:
-            saved.append(np.shape(arrays[key]))
-        elif kind == INPUTS:
-            saved.append(tuple(arrays))
-        elif kind == SHAPES:
-            saved.append(tuple(a.shape for a in arrays))
-        else:
-            saved.append(extras[key])
-    for i, source in enumerate(nodes):
-        if source is None:
-            if isinstance(inputs[i], _tensor_class):
-                nodes[i] = constant_of(inputs[i])
-            elif arrays[i] is not None and np.ndim(arrays[i]) == 0:
-                nodes[i] = arrays[i]  # a number: pictures print it in the formula
-    node = Node(
-        op,
-        plan,
-        nodes,
-        saved,
-        params,
-        next(clock),
-        out.shape,
-        out if out.size <= KEEP or mode.keep else weakref.ref(out),
-        mode.scope,
-    )
-    if mode.keep:
-        node.location = user_line()
+    if None in nodes:
+        for i, source in enumerate(nodes):
+            if source is None:
+                if isinstance(inputs[i], _tensor_class):
+                    nodes[i] = constant_of(inputs[i])
+                elif arrays[i] is not None and np.ndim(arrays[i]) == 0:
+                    nodes[i] = arrays[i]  # a number: pictures print it in the formula
+    return remember(op, plan, nodes, plan.save(arrays, out, extras), params, out)
+
+
+def remember(op: Op, plan: Plan, nodes: Sequence[Any], saved: Any, params: dict[str, Any], out: Array) -> Node:
+    """The node itself; set up here rather than in `Node.__init__`, whose call would double its price."""
+    now = mode.__dict__
+    node = _new(Node)
+    node.op = op
+    node.plan = plan
+    node.inputs = nodes
+    node.saved = saved
+    node.params = params
+    node.position = next(clock)
+    node.shape = out.shape
+    node.scope = now["scope"]
+    node.grad = node.hooks = node.retains = None
+    if out.size <= KEEP:
+        node.out = out
+    else:
+        node.out = out if now["keep"] else weakref.ref(out)
+    if now["traced"]:
+        trace(node, out)
     return node
 
 
@@ -283,16 +277,6 @@ def _view(tensor: Tensor, op: Op, params: dict[str, Any]) -> View:
     return View(above.base, (*above.steps, (op, params)), above.base.node)
 
 
-def user_line() -> str:
-    """file:line of the innermost caller outside this package."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith("tinygrad_edu"):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""
-
-
 # -- in place ---------------------------------------------------------------------------------------------------------
 
 
@@ -327,10 +311,12 @@ def _keep_overwritten(node: Node | None, array: Array) -> None:
     """Copy the inputs that `node` saved from memory that is about to be overwritten with its result."""
     if node is None or node.plan is None:
         return
+    saved = list(node.saved)
     for place, (kind, _) in enumerate(node.plan.saves):
-        value = node.saved[place]
+        value = saved[place]
         if kind == INPUT and isinstance(value, np.ndarray) and owner(value) is owner(array):
-            node.saved[place] = value.copy()
+            saved[place] = value.copy()
+    node.saved = tuple(saved)
 
 
 def inplace_write(
@@ -344,7 +330,7 @@ def inplace_write(
     if value.array.dtype != tensor.array.dtype:
         value = apply(ops.basic.cast, (value,), {"dtype": tensor.array.dtype, "source": value.array.dtype})
     nodes = [live_node(tensor), live_node(value)]
-    mask = sum(1 << i for i, node in enumerate(nodes) if node is not None)
+    mask = mask_of(nodes)
     store(tensor.array, value.array)
     node = None
     if mode.grad and mask:

@@ -10,17 +10,20 @@ A tensor requires grad exactly when it has a node.  Operators and methods are bo
 from __future__ import annotations
 
 import copy
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu import dtypes
+from tinygrad_edu import dtypes, missing
 from tinygrad_edu.autograd import engine, versions
 from tinygrad_edu.autograd.node import Leaf, Node
 from tinygrad_edu.conversions import Conversions
 from tinygrad_edu.errors import DTypeError, GraphError, ShapeError
+from tinygrad_edu.gradient import Gradient, RemovableHandle, run_after
+from tinygrad_edu.kernels import memory
 from tinygrad_edu.ops.registry import Array, Op
 from tinygrad_edu.recording import apply, bind_tensor_class, lift, live_node, wrap
 
@@ -32,6 +35,13 @@ class Size(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"tinygrad_edu.Size({list(self)})"
+
+    def __getitem__(self, key: Any) -> Any:
+        part = tuple.__getitem__(self, key)
+        return Size(part) if isinstance(key, slice) else part
+
+    def __add__(self, other: Any) -> Size:
+        return Size((*self, *other))
 
     def numel(self) -> int:
         """The number of entries of a tensor of this shape."""
@@ -73,7 +83,6 @@ class Tensor(Conversions):
 
     if TYPE_CHECKING:
         # Methods bound from the registry at run time.
-        def __getattr__(self, name: str) -> Any: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...
         def __sub__(self, other: Any) -> Tensor: ...
@@ -101,6 +110,14 @@ class Tensor(Conversions):
         def __ge__(self, other: Any) -> Tensor: ...
         def __getitem__(self, key: Any) -> Tensor: ...
         def __setitem__(self, key: Any, value: Any) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not set: a `grad` that no backward has written is None; a name that Tensor lacks is an error."""
+        if name == "grad":
+            if not self.is_leaf and not self.retains_grad:
+                warnings.warn(missing.NO_GRAD_KEPT, UserWarning, stacklevel=2)
+            return None
+        raise AttributeError(missing.message("Tensor", name, () if name.startswith("_") else dir(Tensor)))
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -279,19 +296,21 @@ class Tensor(Conversions):
         return start if create_graph else start.array
 
     def _accumulate(self, grad: Any, borrowed: bool) -> None:
-        """Add a gradient to `.grad`: an array, or a tensor from a recorded walk."""
+        """Add a gradient to `.grad`, an array, or a tensor from a recorded walk; call the hooks that wait for it."""
+        before = self.grad
+        array = grad.array if isinstance(grad, Tensor) else np.asarray(grad, self.array.dtype)
         if isinstance(grad, Tensor):
-            self.grad = grad if self.grad is None else self.grad + grad
-            return
-        array = np.asarray(grad, self.array.dtype)
-        if self.grad is None:
+            self.grad = grad if before is None else before + grad
+        elif before is None:
             # An array that somebody else holds too is copied, since the next backward adds to it in place.
-            self.grad = wrap(np.array(array, order="C") if borrowed else array)
-        elif self.grad.node is None and self.grad.array.flags.writeable:
-            np.add(self.grad.array, array, out=self.grad.array)
-            versions.bump(self.grad.array)
+            self.grad = wrap(memory.copy(array) if borrowed else array)
+        elif before.node is None and before.array.flags.writeable:
+            np.add(before.array, array, out=before.array)
+            versions.bump(before.array)
         else:
-            self.grad = wrap(self.grad.array + array)
+            self.grad = wrap(before.array + array)
+        if isinstance(self.node, Leaf) and self.node.after:
+            run_after(self.node.after, self)
 
     def retain_grad(self) -> None:
         """Keep this non-leaf tensor's gradient in `.grad` at the next backward."""
@@ -320,6 +339,16 @@ class Tensor(Conversions):
             node.hooks = []
         node.hooks.append(hook)
         return RemovableHandle(node.hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call hook(tensor) whenever backward has added to the `.grad` of this leaf."""
+        node = live_node(self)
+        if node is None:
+            raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
+        if not isinstance(node, Leaf):
+            raise GraphError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        node.after.append(hook)
+        return RemovableHandle(node.after, hook)
 
     def detach(self) -> Tensor:
         """A tensor that shares this memory and has no history."""
@@ -375,27 +404,6 @@ def _rebuild(cls: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
     return made.requires_grad_(requires_grad)
 
 
-class RemovableHandle:
-    """What registering a hook returns; `remove()` takes the hook away again."""
-
-    def __init__(self, hooks: Any, hook: Any) -> None:
-        self._hooks, self._hook = hooks, hook
-
-    def remove(self) -> None:
-        """Take the hook away; calling it twice is fine."""
-        hooks, self._hooks = self._hooks, []  # a second call finds nothing, even if the same hook is registered twice
-        if isinstance(hooks, dict):
-            hooks.pop(self._hook, None)
-        elif self._hook in hooks:
-            hooks.remove(self._hook)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
-
 def ops_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front, checked."""
     from tinygrad_edu.ops.shapes import one_dim
@@ -403,4 +411,5 @@ def ops_dim(name: str, dim: int, ndim: int) -> int:
     return one_dim(name, dim, ndim)
 
 
+Tensor.grad = Gradient(Tensor.grad)  # type: ignore[assignment]
 bind_tensor_class(Tensor)

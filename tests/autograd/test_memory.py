@@ -230,3 +230,24 @@ def test_in_place_bookkeeping_forgets_dead_arrays():
         t.zeros(3).add_(1)
     gc.collect()
     assert len(versions.changed) <= before
+
+
+def test_a_leaf_takes_over_a_gradient_that_nobody_else_holds():
+    """add hands one array to both its inputs: one of them may keep it, the other needs a copy, and neither may change
+    when the other does."""
+    x, y = (t.ones(5000, requires_grad=True) for _ in range(2))
+    for _ in range(2):
+        (x + y).backward(t.full((5000,), 2.0))
+    assert not np.shares_memory(x.grad.array, y.grad.array)
+    assert (x.grad.array == 4).all()
+    assert (y.grad.array == 4).all()
+    seed = t.full((5000,), 3.0)
+    z = t.ones(5000, requires_grad=True)
+    (z + 0.0).backward(seed)
+    assert not np.shares_memory(z.grad.array, seed.array)
+    seen = []
+    w = t.ones(5000, requires_grad=True)
+    w.register_hook(seen.append)
+    (w + 0.0).sum().backward()
+    w.grad.array[:] = 7
+    assert (seen[0].array == 1).all()

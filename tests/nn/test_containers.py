@@ -48,7 +48,16 @@ def test_sequential_by_name():
         (ValueError, "add operator supports only objects of Sequential", lambda: nn.Sequential() + [nn.ReLU()]),
         (KeyError, "x", lambda: nn.ModuleDict()["x"]),
         (NotImplementedError, "missing the required", lambda: nn.ModuleList()(1)),
-        (TypeError, "holds parameters and tensors", lambda: nn.ParameterList([3])),
+        (RuntimeError, "should not be called", lambda: nn.ParameterList()(1)),
+        (AssertionError, "module should be of type", lambda: nn.ModuleList().insert(0, 3)),
+        (ValueError, "Non-positive multiplication factor 0", lambda: nn.Sequential(nn.ReLU()) * 0),
+        (TypeError, "unsupported operand type", lambda: nn.Sequential(nn.ReLU()) * 1.5),
+        (KeyError, "x", lambda: nn.ParameterDict()["x"]),
+        (TypeError, "it is not a string", lambda: nn.ParameterDict({3: tg.ones(1)})),
+        (TypeError, "iterable of key/value pairs, but got int", lambda: nn.ParameterDict(3)),
+        (ValueError, "sequence element #0 must be a pair", lambda: nn.ParameterDict([(1, 2, 3)])),
+        (KeyError, "is empty", lambda: nn.ParameterDict().popitem()),
+        (RuntimeError, "should not be called", lambda: nn.ParameterDict()(1)),
         (TypeError, "should be called with an iterable", lambda: nn.ParameterList(tg.ones(2))),
         (IndexError, "out of range", lambda: nn.ParameterList()[0]),
     ],
@@ -112,3 +121,59 @@ def test_parameter_list():
     assert len(ours) == 2 and all(isinstance(p, nn.Parameter) for p in ours) and len(ours[:1]) == 1
     ours[0] = tg.ones(1)
     assert ours[0].shape == (1,) and ours.append(tg.ones(1)) is ours and len(list(ours.parameters())) == 3
+
+
+def test_rows_that_repeat_and_grow():
+    layer = nn.Linear(2, 2)
+    net = nn.Sequential(layer, nn.ReLU())
+    assert len(net * 3) == len(2 * (net * 3)) // 2 == 6 and (net * 2)[2] is layer
+    net *= 2
+    assert len(net) == 4 and net[2] is layer and len(list(net.parameters())) == 2
+    net += nn.Sequential(nn.Tanh())
+    assert isinstance(net[-1], nn.Tanh) and len(net) == 5
+    blocks = nn.ModuleList([nn.ReLU()])
+    same = blocks
+    blocks += [nn.Tanh(), nn.Tanh()]
+    assert blocks is same and [type(m).__name__ for m in reversed(blocks)] == ["Tanh", "Tanh", "ReLU"]
+    assert blocks[0] in blocks
+    with pytest.raises(ValueError, match="add operator"):
+        net += [nn.ReLU()]
+
+
+@pytest.mark.torch
+def test_parameter_dict():
+    torch = pytest.importorskip("torch")
+
+    def build(lib):
+        made = lib.nn.ParameterDict({"b": lib.ones(2), "a": lib.nn.Parameter(lib.zeros(2, 3))})
+        made["c"] = lib.ones(1)
+        made.update([("d", lib.ones(4)), ("e", "text")])
+        return made
+
+    ours, theirs = build(tg), build(torch)
+    assert repr(ours).replace("tinygrad_edu.", "torch.") == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict()) == ["a", "b", "c", "d"]
+    assert list(ours) == list(ours.keys()) == list(theirs) and list(reversed(ours)) == list(reversed(theirs))
+    assert len(ours) == 5 and "e" in ours and "f" not in ours and ours.get("f", 3) == 3 and ours.get("e") == "text"
+    assert all(isinstance(p, nn.Parameter) for p in list(ours.values())[:4]) and dict(ours.items())["e"] == "text"
+    assert ours.setdefault("f", tg.ones(1)) is ours["f"] and ours.setdefault("e", 1) == "text"
+    assert ours.popitem()[0] == "f" and ours.pop("e") == "text" and len(list(ours.parameters())) == 4
+    both = ours | nn.ParameterDict({"z": tg.ones(1)})
+    assert list(both) == ["a", "b", "c", "d", "z"] and both["a"] is ours["a"]
+    both |= {"y": tg.ones(1)}
+    assert "y" in both and list(nn.ParameterDict().fromkeys(["p", "q"], 1)) == ["p", "q"]
+    copied = ours.copy()
+    del ours["a"]
+    assert "a" in copied and "a" not in ours and not hasattr(ours, "a")
+    ours.clear()
+    assert len(ours) == 0 and not list(ours.parameters())
+
+
+@pytest.mark.torch
+def test_parameter_list_of_other_things():
+    torch = pytest.importorskip("torch")
+    ours, theirs = (lib.nn.ParameterList([lib.ones(2), 3, "x"]) for lib in (tg, torch))
+    assert repr(ours).replace("tinygrad_edu.", "torch.") == repr(theirs)
+    ours += [tg.ones(1)]
+    assert len(ours) == 4 and len(list(ours.parameters())) == 2 and list(ours.state_dict()) == ["0", "3"]
+    assert ours[1:3][0] == 3 and ours[-1].shape == (1,)

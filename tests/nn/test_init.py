@@ -74,7 +74,9 @@ def test_fans():
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
+@pytest.mark.parametrize(
+    "name", ["linear", "conv1d", "conv2d", "conv_transpose3d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"]
+)
 def test_gains(name):
     torch = pytest.importorskip("torch")
     assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
@@ -90,6 +92,9 @@ def test_gains(name):
         ("negative_slope x not a valid number", lambda: init.calculate_gain("leaky_relu", "x")),
         ("Only tensors with 2 dimensions are supported", lambda: init.eye_(tg.empty(3))),
         ("Only tensors with 2 or more dimensions", lambda: init.orthogonal_(tg.empty(3))),
+        ("Only tensors with 3, 4, or 5 dimensions", lambda: init.dirac_(tg.empty(3, 3))),
+        ("dim 0 must be divisible by groups", lambda: init.dirac_(tg.empty(3, 3, 3), 2)),
+        ("Only tensors with 2 dimensions are supported", lambda: init.sparse_(tg.empty(3), 0.1)),
         ("lies too far from mean", lambda: init.trunc_normal_(tg.empty(3), 0.0, 1.0, 9.0, 10.0)),
     ],
 )
@@ -103,3 +108,32 @@ def test_refused_ranges():
         init.uniform_(tg.empty(3), 1, 0)
     with pytest.raises(RuntimeError, match="found std -1"):
         init.normal_(tg.empty(3), 0, -1)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("shape", "groups"), [((4, 3, 3, 3), 1), ((4, 2, 5), 2), ((2, 4, 2, 3, 2), 2)])
+def test_dirac(shape, groups):
+    torch = pytest.importorskip("torch")
+    mine, other = init.dirac_(tg.empty(shape), groups), torch.nn.init.dirac_(torch.empty(shape), groups)
+    np.testing.assert_array_equal(mine.array, other.numpy())
+
+
+def test_dirac_passes_the_image_through():
+    conv = tg.nn.Conv2d(2, 2, 3, padding=1, bias=False)
+    init.dirac_(conv.weight)
+    x = tg.randn(1, 2, 4, 5)
+    np.testing.assert_allclose(conv(x).detach().array, x.array, 1e-6)
+
+
+def test_sparse():
+    w = init.sparse_(tg.empty(100, 20), 0.35, std=2.0).array
+    assert ((w == 0).sum(0) == 35).all() and abs(w[w != 0].std() - 2) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("uniform", "use init.uniform_"), ("xavier", "use init.xavier_uniform_ or"), ("nothing", "has no attribute")],
+)
+def test_names_without_underscore(name, words):
+    with pytest.raises(AttributeError, match=words):
+        getattr(init, name)

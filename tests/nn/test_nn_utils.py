@@ -64,3 +64,55 @@ def test_vectors():
         nn.utils.vector_to_parameters(tg.ones(8), net.parameters())
     with pytest.raises(TypeError, match="expected Tensor"):
         nn.utils.vector_to_parameters([1.0], net.parameters())
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("p", [1.0, 2.0, float("inf")])
+def test_total_norm(p):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(3), rng.standard_normal((2, 2))]
+    mine = nn.utils.get_total_norm([tg.tensor(a) for a in arrays], p)
+    assert mine.item() == pytest.approx(torch.nn.utils.get_total_norm([torch.tensor(a) for a in arrays], p).item())
+    assert nn.utils.get_total_norm([]).item() == 0.0
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("options", [{}, {"batch_first": True, "padding_value": -1.0}, {"padding_side": "left"}])
+def test_pad_sequence(options):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((n, 2)) for n in (3, 1, 4)]
+    sequences = [tg.tensor(a, requires_grad=True) for a in arrays]
+    padded = nn.utils.rnn.pad_sequence(sequences, **options)
+    expected = torch.nn.utils.rnn.pad_sequence([torch.tensor(a) for a in arrays], **options)
+    np.testing.assert_array_equal(padded.detach().array, expected.numpy())
+    (padded * padded).sum().backward()
+    np.testing.assert_allclose(sequences[1].grad.array, 2 * arrays[1])
+
+
+pad = nn.utils.rnn.pad_sequence
+
+
+def test_unpad_sequence():
+    sequences = [tg.arange(float(n)) for n in (3, 1, 4)]
+    padded = nn.utils.rnn.pad_sequence(sequences)
+    for a, b in zip(nn.utils.rnn.unpad_sequence(padded, tg.tensor([3, 1, 4])), sequences, strict=True):
+        np.testing.assert_array_equal(a.array, b.array)
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "call"),
+    [
+        (NotImplementedError, "pad_sequence", lambda: nn.utils.rnn.pack_padded_sequence(tg.ones(2, 2), [2, 1])),
+        (NotImplementedError, "pad_sequence", lambda: nn.utils.rnn.pack_sequence([tg.ones(2)])),
+        (NotImplementedError, "pad_sequence", lambda: nn.utils.rnn.pad_packed_sequence(tg.ones(2))),
+        (RuntimeError, "differ in their first dim only", lambda: pad([tg.ones(2, 2), tg.ones(2, 3)])),
+        (RuntimeError, "empty list", lambda: nn.utils.rnn.pad_sequence([])),
+        (RuntimeError, "'right' or 'left'", lambda: nn.utils.rnn.pad_sequence([tg.ones(2)], padding_side="top")),
+        (RuntimeError, "2 lengths for 3 sequences", lambda: nn.utils.rnn.unpad_sequence(tg.ones(4, 3), [1, 2])),
+    ],
+)  # fmt: skip
+def test_refused_sequences(error, words, call):
+    with pytest.raises(error, match=words):
+        call()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -32,6 +33,23 @@ def layouts(shape, dtype=np.float64, low=-2.0, high=2.0, seed=0):
 
 
 SHAPES = [(), (1,), (0,), (5,), (2, 3), (0, 3), (3, 0), (1, 1), (2, 1, 4), (2, 3, 4)]
+
+
+def _inverse_erf(y):
+    """By the quantiles of the normal distribution: erf(x) = 2 Φ(√2 x) − 1."""
+    return NormalDist(0, 0.5**0.5).inv_cdf((y + 1) / 2) if -1 < y < 1 else np.nan if abs(y) != 1 else y * np.inf
+
+
+def _log_gamma(x):
+    """By the gamma function itself; infinite at the poles 0, −1, −2, ..."""
+    if np.isinf(x) or (x <= 0 and x == np.floor(x)):
+        return np.inf
+    if x > 150:  # Stirling's series
+        return x * math.log(x) - x - 0.5 * math.log(x / (2 * math.pi)) + 1 / (12 * x)
+    if abs(x) < 0.5:  # Γ(x) = Γ(x + 1) / x, which may overflow
+        return math.log(math.gamma(x + 1)) - math.log(abs(x))
+    return math.log(abs(math.gamma(x)))
+
 
 UNARY = {
     "abs": (np.abs, -2, 2),
@@ -63,6 +81,14 @@ UNARY = {
     "round": (np.round, -2, 2),
     "neg": (np.negative, -2, 2),
     "clone": (np.copy, -2, 2),
+    "trunc": (np.trunc, -3, 3),
+    "exp2": (np.exp2, -2, 2),
+    "asinh": (np.arcsinh, -2, 2),
+    "acosh": (np.arccosh, 1, 4),
+    "atanh": (np.arctanh, -0.9, 0.9),
+    "erfc": (np.vectorize(math.erfc, otypes=[float]), -2, 2),
+    "erfinv": (np.vectorize(_inverse_erf, otypes=[float]), -0.99, 0.99),
+    "lgamma": (np.vectorize(_log_gamma, otypes=[float]), 0.1, 4),
 }
 
 
@@ -83,7 +109,7 @@ def test_unary(name, shape):
 
 def test_every_unary_op_has_an_oracle():
     elementwise = {o.name for o in registry.values() if o.elementwise and len(o.inputs) == 1}
-    assert elementwise - set(UNARY) == {"fill", "cast", "power", "clamp", "alias"}
+    assert elementwise - set(UNARY) == {"fill", "cast", "power", "clamp", "alias", "digamma_derivative"}
 
 
 BINARY = {
@@ -96,6 +122,10 @@ BINARY = {
     "pow": np.power,
     "maximum": np.maximum,
     "minimum": np.minimum,
+    "fmod": np.fmod,
+    "atan2": np.arctan2,
+    "hypot": np.hypot,
+    "logaddexp": np.logaddexp,
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+import tinygrad_edu
 from tinygrad_edu import random
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.random import Generator
@@ -109,6 +110,21 @@ def test_fixed_once_made(name):
 def test_pin_memory_warns():
     with pytest.warns(UserWarning, match="no accelerator"):
         DataLoader(range(3), pin_memory=True)
+
+
+@pytest.mark.parametrize(
+    "options", [{"multiprocessing_context": "spawn"}, {"pin_memory_device": "cuda"}, {"in_order": False}]
+)
+def test_options_of_processes_and_accelerators_are_refused(options):
+    with pytest.raises(NotImplementedError, match=f"{next(iter(options))}=.* is not supported.*leave it out"):
+        DataLoader(range(3), **options)
+
+
+def test_other_parts_of_utils_name_the_nearest_way():
+    with pytest.raises(AttributeError, match=r"utils' has no attribute 'tensorboard' \(.*visualize.curves"):
+        _ = tinygrad_edu.utils.tensorboard
+    with pytest.raises(AttributeError, match="no attribute 'nothing'; it offers: data"):
+        _ = tinygrad_edu.utils.nothing
 
 
 def test_an_empty_data_set():

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_edu.autograd.anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_detect_anomaly,
+)
 from tinygrad_edu.autograd.modes import (
     composite,
     enable_grad,
@@ -17,6 +23,7 @@ from tinygrad_edu.autograd.modes import (
     is_inference_mode_enabled,
     keep_values,
     no_grad,
+    profile,
     scope,
     set_grad_enabled,
 )
@@ -28,26 +35,40 @@ _ABOVE = {
     "Vertex": "records",
     "Edge": "records",
     "graph_of": "graph",
+    "Function": "function",
+    "FunctionCtx": "function",
+    "GradcheckError": "checks",
+    "gradcheck": "checks",
+    "gradgradcheck": "checks",
 }
+_MODULES = ("function", "functional", "graph")
 
 __all__ = [
     "composite",
+    "detect_anomaly",
     "enable_grad",
     "fused",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "keep_values",
     "no_grad",
+    "profile",
     "scope",
+    "set_detect_anomaly",
     "set_grad_enabled",
     *_ABOVE,
+    *_MODULES,
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ABOVE:
-        raise AttributeError(f"module 'tinygrad_edu.autograd' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(f"tinygrad_edu.autograd.{name}")
+    if name not in _ABOVE:
+        raise AttributeError(f"module 'tinygrad_edu.autograd' has no attribute {name!r}")
     return getattr(import_module(f"tinygrad_edu.autograd.{_ABOVE[name]}"), name)

@@ -120,6 +120,7 @@ class Formulas:
             assert source.op is not None
             return leaf + "ᵀ" if source.op.name in ("transpose", "permute") else leaf
         text, own = self.text[self._source(source)]
+        text += which_result(node.inputs[i])
         assert node.op is not None
         if precedence == PREFIX:
             needed = own < 2.5 and own != PREFIX  # log Σ x, but log (a · b)
@@ -202,6 +203,17 @@ def raised(text: str) -> str:
         return "" if exponent == 1 else f"{exponent:g}".translate(_SUPERSCRIPT)
 
     return re.sub(r"\^\(?([-−]?\d[\d.]*)(−1)?\)?", power, text)
+
+
+def call_of(item: Any) -> Any:
+    """The call of an autograd.Function in place of one of its several results; anything else is itself."""
+    is_result = isinstance(item, Node) and item.op is not None and item.op.name.endswith(".result")
+    return item.inputs[0] if is_result else item
+
+
+def which_result(item: Any) -> str:
+    """[k] for the k-th of several results of an autograd.Function."""
+    return "" if call_of(item) is item else f"[{item.params['index']}]"
 
 
 def symbol_of(node: Node) -> str:

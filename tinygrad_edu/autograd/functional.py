@@ -1,4 +1,4 @@
-"""`autograd.grad` and `autograd.backward`."""
+"""`autograd.grad` and `autograd.backward`; Jacobians and Hessians, which derivatives.py builds on them, by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from tinygrad_edu.autograd import engine
 from tinygrad_edu.errors import GraphError
 from tinygrad_edu.recording import lift, live_node, wrap
 from tinygrad_edu.tensor import Tensor
+
+DERIVATIVES = ("hessian", "hvp", "jacobian", "jvp", "vhp", "vjp")
+
+
+def __getattr__(name: str) -> Any:
+    """PyTorch's `autograd.functional.jacobian` and its like."""
+    if name in DERIVATIVES:
+        from importlib import import_module
+
+        return getattr(import_module("tinygrad_edu.autograd.derivatives"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _listed(x: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.autograd.engine import replay, walk
-from tinygrad_edu.autograd.formulas import Formulas, number_text, symbol_of
+from tinygrad_edu.autograd.formulas import Formulas, call_of, number_text, symbol_of
 from tinygrad_edu.autograd.modes import Scope as OpenScope
 from tinygrad_edu.autograd.node import FREED, Constant, Leaf, Node
 from tinygrad_edu.autograd.records import Edge, Graph, Scope, Vertex
@@ -91,8 +91,11 @@ class _Builder(Formulas):
 
     def opened(self, node: Any) -> Any:
         """The primitives that a fused node stands for, by the node of their result, while its inputs are kept."""
+        node = call_of(node)
         if not isinstance(node, Node) or node.plan is None or node.plan.joint is None or node.saved is FREED:
             return node
+        if node.op is None or node.op.composition is None:
+            return node  # an autograd.Function is drawn as one op
         if node not in self.open:
             replayed = next(clock)
             out, starts = replay(node, lift)
@@ -319,7 +322,7 @@ class _Builder(Formulas):
             source=self.ids[source],
             target=self.ids[target],
             input=op.inputs[0 if op.variadic else i],
-            shape=tuple(self.sources(target)[i].shape),
+            shape=tuple(target.inputs[i].shape),
             gradient=flows,
             label=labels.get((target, i), ""),
             detached=via_detach or target in self.detached,

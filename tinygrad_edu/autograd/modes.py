@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any, TypeVar
 
 # Values and gradients of up to this many entries stay with their node for pictures.
@@ -16,23 +17,45 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Scope:
-    """One call of a module or of a composite function: the box that pictures draw around its ops."""
+    """One call of a module or of a composite function: the box that pictures draw around its ops.
 
-    __slots__ = ("detail", "is_loss", "kind", "name", "parameters", "parent")
+    origin: the node whose backward rule runs, for what `create_graph` records; pictures draw no box for it.
+    """
 
-    def __init__(self, name: str, kind: str, detail: str, parent: Scope | None, is_loss: bool, parameters: int) -> None:
+    __slots__ = ("detail", "is_loss", "kind", "name", "origin", "parameters", "parent")
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        detail: str,
+        parent: Scope | None,
+        is_loss: bool,
+        parameters: int,
+        origin: Any = None,
+    ) -> None:
         self.name, self.kind, self.detail = name, kind, detail
         self.parent, self.is_loss, self.parameters = parent, is_loss, parameters
+        self.origin = origin
 
 
 class Mode(threading.local):
-    """The state of one thread; a new thread starts with recording on, as in PyTorch."""
+    """The state of one thread; a new thread starts with recording on, as in PyTorch.
 
-    grad: bool = True  # record a graph
-    inference: bool = False
-    keep: bool = False  # keep every value, gradient and source line for pictures
-    fused: bool = True  # let one kernel stand for a composition of primitives
-    scope: Scope | None = None
+    Code that runs for every op reads `mode.__dict__`: one look-up of the thread instead of one per attribute.
+    """
+
+    def __init__(self) -> None:
+        self.grad = True  # record a graph
+        self.inference = False
+        self.keep = False  # keep every value, gradient and source line for pictures
+        self.anomaly = False  # look for NaN and infinity
+        self.check_nan = True  # ... in values, and not only keep source lines
+        self.profile = False  # stamp every op with the seconds it took
+        self.since = 0.0  # when the last stamp was given
+        self.traced = False  # keep, anomaly or profile: the one flag that recording an op asks for
+        self.fused = True  # let one kernel stand for a composition of primitives
+        self.scope: Scope | None = None
 
 
 mode = Mode()
@@ -164,10 +187,28 @@ def keep_values(enabled: bool = True) -> Iterator[None]:
     Without it a node keeps what its backward rule needs, and values of up to 1,024 entries.
     """
     before, mode.keep = mode.keep, enabled
+    mode.traced = enabled or mode.anomaly or mode.profile
     try:
         yield
     finally:
         mode.keep = before
+        mode.traced = before or mode.anomaly or mode.profile
+
+
+@contextmanager
+def profile(enabled: bool = True) -> Iterator[None]:
+    """Stamp every op that is recorded, and every op that backward walks, with the seconds it took, for pictures.
+
+    An op's time runs from the end of the recorded op before it, so it holds the Python around a kernel too.
+    """
+    before, mode.profile = mode.profile, enabled
+    mode.traced = enabled or mode.keep or mode.anomaly
+    mode.since = perf_counter()
+    try:
+        yield
+    finally:
+        mode.profile = before
+        mode.traced = before or mode.keep or mode.anomaly
 
 
 @contextmanager

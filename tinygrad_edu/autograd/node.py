@@ -33,12 +33,14 @@ class Node:
         "__dict__",
         "__weakref__",
         "grad",
+        "hooks",
         "inputs",
         "op",
         "out",
         "params",
         "plan",
         "position",
+        "retains",
         "saved",
         "scope",
         "shape",
@@ -47,8 +49,9 @@ class Node:
     # Rare, so kept in the instance dictionary only when set.
     name: str = ""
     location: str = ""
-    hooks: list[Callable[[Any], Any]] | None = None
-    retains: Any = None  # weak reference to a non-leaf tensor whose .grad is wanted
+    seconds: float | None = None  # forward and backward, under `profile`
+    backward_seconds: float | None = None
+    function: Any = None  # of a call of an autograd.Function: its class, plain arguments and places of the tensors
 
     def __init__(
         self,
@@ -72,6 +75,8 @@ class Node:
         self.out = out  # the result, if small or kept; else a weak reference to it
         self.scope = scope
         self.grad: Any = None
+        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.retains: Any = None  # weak reference to a non-leaf tensor whose .grad is wanted
 
     def __repr__(self) -> str:
         return f"<{self.op.title if self.op else 'Accumulate'}Backward0 at position {self.position}>"
@@ -91,11 +96,12 @@ class Node:
 class Leaf(Node):
     """Where a gradient ends: a tensor that was made by the user and requires grad."""
 
-    __slots__ = ("tensor",)
+    __slots__ = ("after", "tensor")
 
     def __init__(self, tensor: Any) -> None:
         super().__init__(None, None, (), (), {}, next(clock), tensor.array.shape, None, None)
         self.tensor = weakref.ref(tensor)
+        self.after: list[Callable[[Any], None]] = []  # hooks that wait until the gradient is in `.grad`
 
     def value(self) -> Array | None:
         """The tensor's array, while the tensor is alive."""

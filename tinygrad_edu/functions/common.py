@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,33 +11,79 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_edu import dtypes
+from tinygrad_edu.autograd.modes import mode
+from tinygrad_edu.errors import DTypeError, ShapeError
+from tinygrad_edu.ops.basic import clone
+from tinygrad_edu.ops.indexing import index_put
 from tinygrad_edu.ops.registry import Array
-from tinygrad_edu.recording import wrap
+from tinygrad_edu.recording import check_writable, inplace_write, wrap
 from tinygrad_edu.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def numpy_names(function: F) -> F:
-    """Let `axis` and `keepdims` stand for `dim` and `keepdim`, and `input` for the first parameter.
+    """Let `axis` and `keepdims` stand for `dim` and `keepdim`, `input` for the first parameter and `other` for `y`.
 
     An `out` of None, which NumPy's own functions pass along (np.max(x) calls x.max), is dropped.
+    Raises NotImplementedError for any other `out`.
     """
+    code = inspect.unwrap(function).__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    aliases = {"axis": "dim", "keepdims": "keepdim", "other": "y"}
+    renames = [(old, new) for old, new in aliases.items() if old not in names]
+    takes_input = "input" not in names
 
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            if "axis" in kwargs:
-                kwargs["dim"] = kwargs.pop("axis")
-            if "keepdims" in kwargs:
-                kwargs["keepdim"] = kwargs.pop("keepdims")
+            for old, new in renames:
+                if old in kwargs:
+                    kwargs[new] = kwargs.pop(old)
             if "out" in kwargs and kwargs.pop("out") is not None:
-                raise TypeError(f"{function.__name__}: out= is not supported; assign the result, or use copy_()")
-            if "input" in kwargs and not args:
+                raise NotImplementedError(
+                    f"{function.__name__}: out= is not supported; assign the result, or write it with out.copy_(...)"
+                )
+            if takes_input and "input" in kwargs and not args:
                 args = (kwargs.pop("input"),)
         return function(*args, **kwargs)
 
     return renamed  # type: ignore[return-value]
+
+
+def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The twin of a composition of ops that stores its result in the tensor's own memory: `x.f_()` for `f(x)`.
+
+    Raises what `f` raises, GraphError for a leaf that requires grad, ShapeError or DTypeError where the result does
+    not fit into the tensor.
+    """
+    name = function.__name__
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_writable(self, name)
+        # ops keep what they read for backward, so a recorded computation starts from a copy
+        source = clone(self) if mode.grad and self.requires_grad else self
+        return store(self, function(source, *args, **kwargs), name)
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"`{name}` in place."
+    return method
+
+
+def store(x: Tensor, result: Tensor, name: str) -> Tensor:
+    """Set all entries of x to a result of the same shape, as an in-place op does."""
+    if result.array.shape != x.array.shape:
+        raise ShapeError(
+            f"{name}_: output with shape {x.array.shape} doesn't match the broadcast shape {result.array.shape}; "
+            f"use the out-of-place form"
+        )
+    if not dtypes.can_cast(result.dtype, x.dtype):
+        raise DTypeError(
+            f"{name}_: result type {result.dtype!r} can't be cast to the desired output type {x.dtype!r}; "
+            f"convert the tensor first, for instance with .float()"
+        )
+    inplace_write(x, index_put, result, {"index": (...,)}, lambda array, value: np.copyto(array, value))
+    return x
 
 
 def check_tensor(name: str, x: Any, argument: str = "input") -> Tensor:
@@ -67,6 +114,19 @@ def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
         return tuple(operator.index(n) for n in args)
     except TypeError:
         raise TypeError(f"size: sizes must be integers, got {args}; use // to divide sizes") from None
+
+
+def new_sizes(name: str, shape: tuple[Any, ...], size: Any) -> tuple[int, ...]:
+    """The shape of a new tensor, from f(2, 3), f((2, 3)) or f(size=(2, 3)), checked."""
+    if size is not None:
+        if shape:
+            raise TypeError(f"{name}: got sizes {shape} and size={size}; give them once")
+        shape = (tuple(size) if isinstance(size, (tuple, list)) else size,)
+    wanted = sizes(shape)
+    for n in wanted:
+        if n < 0:
+            raise RuntimeError(f"{name}: Trying to create tensor with negative dimension {n}: {list(wanted)}")
+    return wanted
 
 
 def axes_array(x: Array, dim: Any) -> Any:

@@ -6,12 +6,13 @@ from typing import Any
 
 from tinygrad_edu import ops
 from tinygrad_edu.errors import ShapeError
-from tinygrad_edu.functions.common import check_tensor
+from tinygrad_edu.functions.common import check_tensor, numpy_names
 from tinygrad_edu.tensor import Tensor
 
 _product = ops.matrix.matmul
 
 
+@numpy_names
 def matmul(x: Tensor, y: Tensor) -> Tensor:
     """The matrix product, for vectors and stacks of matrices too, as NumPy's and PyTorch's `@`.
 
@@ -46,40 +47,45 @@ def _sized(name: str, x: Tensor, y: Tensor, dims: tuple[int, int]) -> None:
         raise ShapeError(f"{name}: expected a {dims[0]}-D and a {dims[1]}-D tensor, got {x.shape!r} and {y.shape!r}")
 
 
-def mm(x: Tensor, y: Tensor) -> Tensor:
+@numpy_names
+def mm(x: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices: (n, k), (k, m) -> (n, m)."""
-    _sized("mm", x, y, (2, 2))
-    return matmul(x, y)
+    _sized("mm", x, mat2, (2, 2))
+    return matmul(x, mat2)
 
 
-def bmm(x: Tensor, y: Tensor) -> Tensor:
+@numpy_names
+def bmm(x: Tensor, mat2: Tensor) -> Tensor:
     """The products of two equally long stacks of matrices: (b, n, k), (b, k, m) -> (b, n, m)."""
-    _sized("bmm", x, y, (3, 3))
-    if x.array.shape[0] != y.array.shape[0]:
-        raise ShapeError(f"bmm: batch sizes differ: {tuple(x.shape)} and {tuple(y.shape)}; use matmul to broadcast")
-    return matmul(x, y)
+    _sized("bmm", x, mat2, (3, 3))
+    if x.array.shape[0] != mat2.array.shape[0]:
+        raise ShapeError(f"bmm: batch sizes differ: {tuple(x.shape)} and {tuple(mat2.shape)}; use matmul to broadcast")
+    return matmul(x, mat2)
 
 
-def dot(x: Tensor, y: Tensor) -> Tensor:
+@numpy_names
+def dot(x: Tensor, tensor: Tensor) -> Tensor:
     """The inner product of two vectors: (n,), (n,) -> ()."""
-    _sized("dot", x, y, (1, 1))
-    if x.array.shape != y.array.shape:
+    _sized("dot", x, tensor, (1, 1))
+    if x.array.shape != tensor.array.shape:
         raise ShapeError(
-            f"dot: inconsistent tensor size, expected equal lengths, got {tuple(x.shape)} and {tuple(y.shape)}"
+            f"dot: inconsistent tensor size, expected equal lengths, got {tuple(x.shape)} and {tuple(tensor.shape)}"
         )
-    return matmul(x, y)
+    return matmul(x, tensor)
 
 
-def mv(x: Tensor, y: Tensor) -> Tensor:
+@numpy_names
+def mv(x: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector: (n, k), (k,) -> (n,)."""
-    _sized("mv", x, y, (2, 1))
-    return matmul(x, y)
+    _sized("mv", x, vec, (2, 1))
+    return matmul(x, vec)
 
 
-def outer(x: Tensor, y: Tensor) -> Tensor:
+@numpy_names
+def outer(x: Tensor, vec2: Tensor) -> Tensor:
     """All products of the entries of two vectors: (n,), (m,) -> (n, m)."""
-    _sized("outer", x, y, (1, 1))
-    return x.unsqueeze(1) * y.unsqueeze(0)
+    _sized("outer", x, vec2, (1, 1))
+    return x.unsqueeze(1) * vec2.unsqueeze(0)
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
@@ -99,6 +105,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     return ops.matrix.contract(tensors, equation=f"{','.join(terms)}->{result}")
 
 
+@numpy_names
 def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a given diagonal."""
     if x.ndim == 2:
@@ -109,6 +116,7 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     return ops.movement.diagonal_scatter(x, shape=(n, n), offset=diagonal)
 
 
+@numpy_names
 def trace(x: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     if x.ndim != 2:

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import dtypes, ops
-from tinygrad_edu.autograd.modes import mode
 from tinygrad_edu.errors import DTypeError
-from tinygrad_edu.functions.common import check_tensor, plain
+from tinygrad_edu.functions.common import check_tensor, in_place, numpy_names, plain
 from tinygrad_edu.functions.indexing import setitem
-from tinygrad_edu.random import Generator, default_generator
-from tinygrad_edu.recording import check_writable, inplace, rebind
+from tinygrad_edu.ops.special import fmod, trunc
+from tinygrad_edu.recording import inplace
 from tinygrad_edu.tensor import Tensor
 
 _a, _p = ops.arithmetic, ops.pointwise
@@ -32,21 +31,25 @@ def is_floating(x: Any) -> bool:
     return getattr(getattr(x, "array", x), "dtype", np.dtype(bool)).kind == "f"
 
 
+@numpy_names
 def add(x: Any, y: Any, *, alpha: float = 1) -> Any:
     """x + alpha · y."""
     return _a.add(x, _scaled(x, y, alpha))
 
 
+@numpy_names
 def sub(x: Any, y: Any, *, alpha: float = 1) -> Any:
     """x − alpha · y."""
     return _a.sub(x, _scaled(x, y, alpha))
 
 
+@numpy_names
 def mul(x: Any, y: Any) -> Any:
     """x · y, entry by entry."""
     return _a.mul(x, y)
 
 
+@numpy_names
 def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
     """x / y; rounding_mode "floor" rounds down, "trunc" towards zero."""
     if rounding_mode is None:
@@ -54,10 +57,9 @@ def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode == "floor":
         return _a.floor_divide(x, y)
     if rounding_mode == "trunc":
-        quotient = _a.div(x, y)
-        whole = _p.floor(_p.abs(quotient)) * _p.sign(quotient)
-        both_int = all(not isinstance(v, Tensor) or not v.is_floating_point() for v in (x, y))
-        return whole.long() if both_int and not isinstance(y, float) else whole
+        if is_floating(x) or is_floating(y) or isinstance(x, float) or isinstance(y, float):
+            return trunc(_a.div(x, y))
+        return _a.floor_divide(x - fmod(x, y), y)  # whole numbers: exact, and of their own dtype
     raise RuntimeError(f"div: expected rounding_mode to be one of None, 'trunc' or 'floor', got {rounding_mode!r}")
 
 
@@ -74,8 +76,11 @@ def sub_(x: Tensor, y: Any, *, alpha: float = 1) -> Tensor:
     return inplace(x, _a.sub, (_scaled(x, y, alpha),), {})
 
 
-def div_(x: Tensor, y: Any) -> Tensor:
-    """x /= y."""
+def div_(x: Tensor, y: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """x /= y; rounding_mode as in `div`."""
+    if rounding_mode is not None:
+        rounded: Tensor = in_place(div)(x, y, rounding_mode=rounding_mode)
+        return rounded
     return inplace(x, _a.div, (y,), {})
 
 
@@ -86,6 +91,7 @@ def _widened(x: Tensor, *numbers: Any) -> Tensor:
     return x.to(dtypes.result_type(x.array, *(n for n in numbers if n is not None)))
 
 
+@numpy_names
 def pow(x: Any, exponent: Any) -> Any:
     """x to a power; the exponent is a number or a tensor, and so may be x."""
     if isinstance(exponent, np.generic):
@@ -111,6 +117,7 @@ def pow_(x: Tensor, exponent: Any) -> Tensor:
     return inplace(x, _a.pow, (exponent,), {})
 
 
+@numpy_names
 def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max]; the bounds are numbers, tensors or None."""
     if isinstance(min, Tensor) or isinstance(max, Tensor):
@@ -129,12 +136,28 @@ def self_where(x: Tensor, condition: Tensor, y: Any) -> Tensor:
 
 def clamp_(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limit x to [min, max] in place."""
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        limited: Tensor = in_place(clamp)(x, min, max)
+        return limited
     return inplace(x, _p.clamp, (), {"min": min, "max": max})
 
 
-def lerp(start: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """start + weight · (end − start)."""
-    return start + weight * (end - start)
+@numpy_names
+def clamp_min(x: Tensor, min: Any) -> Tensor:
+    """x, but at least `min`, a number or a tensor."""
+    return clamp(x, min=min)
+
+
+@numpy_names
+def clamp_max(x: Tensor, max: Any) -> Tensor:
+    """x, but at most `max`, a number or a tensor."""
+    return clamp(x, max=max)
+
+
+@numpy_names
+def lerp(x: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """x + weight · (end − x)."""
+    return x + weight * (end - x)
 
 
 def fill_(x: Tensor, value: Any) -> Tensor:
@@ -148,31 +171,3 @@ def fill_(x: Tensor, value: Any) -> Tensor:
 def zero_(x: Tensor) -> Tensor:
     """Set every entry to 0, in place."""
     return fill_(x, 0)
-
-
-def _drawn(x: Tensor, name: str, values: Any) -> Tensor:
-    check_writable(x, name)
-    if not x.is_floating_point():
-        raise DTypeError(f"{name}_: needs a floating-point tensor, got {x.dtype!r}; use randint for integers")
-    np.copyto(x.array, values, casting="unsafe")
-    node = None
-    if mode.grad and x.requires_grad:
-        node = fill_(plain(x.array.copy()), 0).node
-    rebind(x, node)
-    return x
-
-
-def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Fill with draws from N(mean, std²), in place."""
-    if std < 0:
-        raise RuntimeError(f"normal_: expects std >= 0.0, but found std {std}")
-    draws = (generator or default_generator).numpy.standard_normal(x.array.shape)
-    return _drawn(x, "normal", draws * std + mean)
-
-
-def uniform_(x: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Fill with draws from the uniform distribution on [a, b), in place."""
-    if a > b:
-        raise RuntimeError(f"uniform_: expects to return a [from, to) range, but found from={a} > to={b}")
-    draws = (generator or default_generator).numpy.random(x.array.shape)
-    return _drawn(x, "uniform", draws * (b - a) + a)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad_edu import dtypes, kernels, ops
 from tinygrad_edu.autograd.modes import composite, fuses
 from tinygrad_edu.errors import DTypeError
+from tinygrad_edu.functions import return_types
 from tinygrad_edu.functions.common import axes_array, check_tensor, numpy_names, plain
 from tinygrad_edu.ops.shapes import count, kept_shape, one_dim
 from tinygrad_edu.tensor import Tensor
@@ -30,28 +31,20 @@ def _with_dtype(op: Any) -> Any:
 
 
 sum, mean, prod = (_with_dtype(op) for op in (ops.reductions.sum, ops.reductions.mean, ops.reductions.prod))
-cumsum = _with_dtype(ops.reductions.cumsum)
+cumsum, cumprod = _with_dtype(ops.reductions.cumsum), _with_dtype(ops.reductions.cumprod)
 
 
-class ValuesIndices(NamedTuple):
-    """What a reduction that also finds places returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-def _extreme(name: str, x: Tensor, dim: Any, keepdim: bool, places: Any) -> ValuesIndices:
+def _extreme(name: str, x: Tensor, dim: Any, keepdim: bool, places: Any) -> return_types.Result:
+    kind = getattr(return_types, name)
     if x.ndim == 0:
         one_dim(name, dim, 0)
-        return ValuesIndices(x.clone(), plain(np.int64(0)))
+        return kind((x.clone(), plain(np.int64(0))))
     axis = one_dim(name, dim, x.ndim)
     if x.array.shape[axis] == 0:
         raise IndexError(f"{name}: expected reduction dim {axis} of {tuple(x.shape)} to have non-zero size")
     indices = plain(places(x.array, axis, True))
     values = gather(x, indices, dim=axis)
-    if keepdim:
-        return ValuesIndices(values, indices)
-    return ValuesIndices(values.squeeze(axis), indices.squeeze(axis))
+    return kind((values, indices) if keepdim else (values.squeeze(axis), indices.squeeze(axis)))
 
 
 @numpy_names
@@ -134,6 +127,15 @@ def std(x: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool 
     return _root(var(x, dim, unbiased, keepdim, **options), 2)
 
 
+@numpy_names
+def std_mean(
+    x: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """Standard deviation and mean over `dim`."""
+    variance, mean = var_mean(x, dim, unbiased, keepdim, **options)
+    return _root(variance, 2), mean
+
+
 def _root(x: Tensor, p: float) -> Tensor:
     """x^(1/p), whose gradient at 0, where it is infinite, is taken as 0: the subgradient of a norm, as in PyTorch."""
     zero = x == 0
@@ -143,8 +145,9 @@ def _root(x: Tensor, p: float) -> Tensor:
 
 
 @numpy_names
-def norm(x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Tensor:
+def norm(x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """The p-norm (Σ |x|ᵖ)^(1/p) over `dim`; p = 2 or "fro", inf, -inf, 0 and any other number."""
+    x = x if dtype is None else x.to(dtype)
     if not x.is_floating_point():
         raise DTypeError(f"norm: input dtype should be floating point, got {x.dtype!r}; convert with .float()")
     if p in ("fro", 2, 2.0, None):
@@ -290,31 +293,32 @@ def _sorted_places(array: Any, axis: int, descending: bool) -> Any:
 
 
 @numpy_names
-def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
+def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> return_types.Result:
     """The entries in order along `dim`, and where they were; always stable; NaN counts as largest."""
     if x.ndim == 0:
-        return ValuesIndices(x.clone(), plain(np.int64(0)))
+        return return_types.sort((x.clone(), plain(np.int64(0))))
     axis = one_dim("sort", dim, x.ndim)
     indices = plain(np.ascontiguousarray(_sorted_places(x.array, axis, descending)).astype(np.int64))
-    return ValuesIndices(gather(x, indices, dim=axis), indices)
+    return return_types.sort((gather(x, indices, dim=axis), indices))
 
 
 @numpy_names
 def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The places of the entries in order along `dim`, int64."""
-    return sort(x.detach(), dim, descending, stable).indices
+    places: Tensor = sort(x.detach(), dim, descending, stable).indices
+    return places
 
 
 @numpy_names
-def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.Result:
     """The k largest (or smallest) entries along `dim`, in order, and where they were."""
     axis = one_dim("topk", dim, x.ndim)
     n = x.array.shape[axis] if x.ndim else 1
     if not 0 <= k <= n:
         raise RuntimeError(f"topk: selected index k out of range: k={k} but dim {dim} of {tuple(x.shape)} has size {n}")
     if x.ndim == 0:
-        return ValuesIndices(x.clone(), plain(np.int64(0)))
+        return return_types.topk((x.clone(), plain(np.int64(0))))
     order = _sorted_places(x.array, axis, largest)
     part = (slice(None),) * axis + (slice(k),)
     indices = plain(np.ascontiguousarray(order[part]).astype(np.int64))
-    return ValuesIndices(gather(x, indices, dim=axis), indices)
+    return return_types.topk((gather(x, indices, dim=axis), indices))

@@ -34,16 +34,19 @@ def view(x: Tensor, *shape: Any) -> Tensor:
     return out
 
 
+@numpy_names
 def view_as(x: Tensor, other: Tensor) -> Tensor:
     """x under the shape of another tensor, sharing memory."""
     return view(x, *other.array.shape)
 
 
+@numpy_names
 def reshape_as(x: Tensor, other: Tensor) -> Tensor:
     """x under the shape of another tensor."""
     return _reshape(x, other.array.shape)
 
 
+@numpy_names
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dims from start_dim to end_dim joined into one."""
     if x.array.ndim == 0:
@@ -56,11 +59,13 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return _reshape(x, (*shape[:first], joined, *shape[last + 1 :]))
 
 
+@numpy_names
 def ravel(x: Tensor) -> Tensor:
     """All entries in one dim."""
     return flatten(x)
 
 
+@numpy_names
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dim split into several; one size may be −1."""
     axis = one_dim("unflatten", dim, x.array.ndim)
@@ -68,11 +73,13 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return _reshape(x, (*shape[:axis], *fill_in("unflatten", sizes, shape[axis]), *shape[axis + 1 :]))
 
 
+@numpy_names
 def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
     """A view with two dims exchanged (another name of transpose)."""
     return ops.movement.transpose(x, axis0, axis1)
 
 
+@numpy_names
 def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     """A view with some dims moved to new places, the others keeping their order."""
     n = x.array.ndim
@@ -87,6 +94,7 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     return _permute(x, tuple(d if d >= 0 else rest.pop(0) for d in order))
 
 
+@numpy_names
 def t(x: Tensor) -> Tensor:
     """The transpose of a matrix; a vector stays as it is."""
     if x.array.ndim > 2:
@@ -106,11 +114,13 @@ def reversed_dims(x: Tensor) -> Tensor:
     return _permute(x, tuple(range(x.array.ndim))[::-1])
 
 
+@numpy_names
 def expand_as(x: Tensor, other: Tensor) -> Tensor:
     """x broadcast to the shape of another tensor."""
     return _expand(x, other.array.shape)
 
 
+@numpy_names
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     """x broadcast to a shape, as a read-only view."""
     return _expand(x, tuple(shape))
@@ -131,9 +141,10 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     return _reshape(_expand(_reshape(x, spaced), grown), tuple(r * n for r, n in zip(times, shape, strict=True)))
 
 
-def tile(x: Tensor, *dims: Any) -> Tensor:
+@numpy_names
+def tile(x: Tensor, *repeats: Any, dims: Sequence[int] | None = None) -> Tensor:
     """As `repeat`, with missing leading counts taken as 1."""
-    times = sizes(dims)
+    times = sizes(repeats) if dims is None else sizes(tuple(dims))
     return repeat(x, *((1,) * (x.array.ndim - len(times)) + times))
 
 
@@ -193,6 +204,7 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(getitem(x, (slice(None),) * axis + (i,)) for i in range(x.array.shape[axis]))
 
 
+@numpy_names
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries of `dim` at the places in a 1-D index, as a copy."""
     axis = one_dim("index_select", dim, x.array.ndim)
@@ -207,6 +219,7 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
 
 
+@numpy_names
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """out[i][j] = x[index[i][j]][j] for dim 0, and alike for other dims."""
     return ops.indexing.gather(x, index, dim=dim)
@@ -216,11 +229,13 @@ def _source(x: Tensor, src: Any) -> Any:
     return src if isinstance(src, Tensor) else plain(np.asarray(src, x.array.dtype))
 
 
+@numpy_names
 def scatter(x: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
     """A copy of x with src (a tensor or a number) written at the index along dim."""
     return ops.indexing.scatter(x, index, _source(x, value if src is None else src), dim=dim)
 
 
+@numpy_names
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of x with src added at the index along dim."""
     return ops.indexing.scatter_add(x, index, src, dim=dim)
@@ -259,6 +274,7 @@ def _mask(name: str, mask: Any) -> Tensor:
     return mask
 
 
+@numpy_names
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy of x with `value`, a number or 0-d tensor, where the mask, broadcast to x, is True."""
     if isinstance(value, Tensor) and value.array.ndim:
@@ -281,6 +297,7 @@ def inplace_copy(x: Tensor, source: Any) -> Tensor:
     return x
 
 
+@numpy_names
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     """The entries where the mask, broadcast against x, is True, as a 1-D copy."""
     chosen = _mask("masked_select", mask)

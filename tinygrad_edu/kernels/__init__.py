@@ -52,6 +52,7 @@ from .elementwise import (
     tanh,
     where,
 )
+from .flat import Table
 from .logits import (
     cross_entropy,
     cross_entropy_backward,
@@ -61,16 +62,18 @@ from .logits import (
     softmax_backward,
 )
 from .normalization import batch_norm, batch_norm_backward, batch_norm_eval, layer_norm, layer_norm_backward
-from .optimizers import adam_step, rmsprop_step, sgd_step
+from .optimizers import adagrad_step, adam_step, rmsprop_step, sgd_step, step_each
 from .pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_gather
 from .products import affine, matmul
 from .reductions import amax, amin, argmax, argmin, cumsum, mean, prod, sum
 from .windows import conv_output_size, pool_output_size
 
 __all__ = [
+    "Table",
     "abs",
     "accumulate",
     "acos",
+    "adagrad_step",
     "adam_step",
     "add",
     "affine",
@@ -143,6 +146,7 @@ __all__ = [
     "softmax_backward",
     "sqrt",
     "square",
+    "step_each",
     "sub",
     "sum",
     "tan",

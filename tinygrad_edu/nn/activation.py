@@ -6,6 +6,7 @@ from typing import Any
 
 from tinygrad_edu.creation import full
 from tinygrad_edu.nn import functional as F
+from tinygrad_edu.nn.functional.checks import SizeError
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
@@ -213,3 +214,23 @@ class LogSoftmax(Softmax):
     def forward(self, input: Tensor) -> Tensor:
         """log softmax(x)."""
         return F.log_softmax(input, self.dim)
+
+
+class Softmin(Softmax):
+    """softmax(−x) along `dim`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """softmax(−x)."""
+        return F.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of each place of images (n, c, h, w) or (c, h, w)."""
+
+    _draws_box = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """exp(xᵢ) / Σⱼ exp(xⱼ) over the channels."""
+        if input.ndim not in (3, 4):
+            raise SizeError(f"Softmax2d: expected input to be 3D or 4D, (n, c, h, w), got {tuple(input.shape)}")
+        return F.softmax(input, -3)

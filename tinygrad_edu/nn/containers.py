@@ -12,7 +12,6 @@ from tinygrad_edu.nn.conv import Conv2d
 from tinygrad_edu.nn.linear import Linear
 from tinygrad_edu.nn.module import Module, indented
 from tinygrad_edu.nn.normalization import BatchNorm1d, BatchNorm2d
-from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
 
 
@@ -22,6 +21,10 @@ def place(container: str, index: Any, length: int) -> int:
     if not -length <= number < length:
         raise IndexError(f"{container}: index {number} is out of range: it holds {length}")
     return number % length
+
+
+class NoModuleError(TypeError, AssertionError):
+    """Something that is no module, where PyTorch raises AssertionError."""
 
 
 class _Row(Module):
@@ -70,7 +73,7 @@ class _Row(Module):
     def insert(self, index: int, module: Module) -> Any:
         """Add a module before place `index` and return self."""
         if not isinstance(module, Module):
-            raise TypeError(f"module should be of type: {Module}, got {type(module).__name__}")
+            raise NoModuleError(f"module should be of type: {Module}, got {type(module).__name__}")
         n = len(self)
         if not -n <= index <= n:
             raise IndexError(f"{self._get_name()}: Index out of range: {index}; it holds {n}")
@@ -140,6 +143,27 @@ class Sequential(_Row):
             raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
         return Sequential(*self, *other)
 
+    def __iadd__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+        return self.extend(other)
+
+    def __mul__(self, other: int) -> Sequential:
+        return Sequential(*self._repeated(other))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, other: int) -> Sequential:
+        return self.extend(self._repeated(other)[len(self) :])
+
+    def _repeated(self, times: int) -> list[Module]:
+        """The modules, the same ones each time."""
+        if not isinstance(times, int):
+            raise TypeError(f"unsupported operand type(s) for *: {type(self)} and {type(times)}")
+        if times <= 0:
+            raise ValueError(f"Non-positive multiplication factor {times} for {type(self)}")
+        return self._all() * times
+
 
 class ModuleList(_Row):
     """A list of modules that registers them; it has no forward."""
@@ -160,6 +184,9 @@ class ModuleList(_Row):
 
     def __add__(self, other: Iterable[Module]) -> ModuleList:
         return ModuleList([*self, *other])
+
+    def __iadd__(self, other: Iterable[Module]) -> ModuleList:
+        return self.extend(other)
 
     def __repr__(self) -> str:
         """Runs of equal layers are printed once, as PyTorch does."""
@@ -242,56 +269,3 @@ class ModuleDict(Module):
         pairs = modules.items() if isinstance(modules, Mapping) else modules
         for key, module in pairs:
             self[key] = module
-
-
-class ParameterList(Module):
-    """A list of parameters that registers them; plain tensors become parameters."""
-
-    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
-        super().__init__()
-        self.extend(values if values is not None else ())
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(list(self._parameters.values()))
-
-    def __getitem__(self, index: Any) -> Any:
-        values = list(self._parameters.values())
-        if isinstance(index, slice):
-            return type(self)([v for v in values[index] if v is not None])
-        return values[place("ParameterList", index, len(values))]
-
-    def __setitem__(self, index: int, value: Tensor) -> None:
-        setattr(self, str(place("ParameterList", index, len(self))), _as_parameter(value))
-
-    def append(self, value: Tensor) -> ParameterList:
-        """Add a parameter at the end and return self."""
-        self.register_parameter(str(len(self)), _as_parameter(value))
-        return self
-
-    def extend(self, values: Iterable[Tensor]) -> ParameterList:
-        """Add parameters at the end and return self."""
-        if isinstance(values, Tensor) or not isinstance(values, Iterable):
-            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
-        for value in values:
-            self.append(value)
-        return self
-
-    def extra_repr(self) -> str:
-        """Each parameter's place, dtype and sizes, as PyTorch prints them."""
-        lines = []
-        for name, p in self._parameters.items():
-            if p is not None:
-                sizes = "x".join(map(str, p.array.shape))
-                lines.append(f"  ({name}): Parameter containing: [{p.dtype!r} of size {sizes}]")
-        return "\n".join(lines)
-
-
-def _as_parameter(value: Any) -> Parameter:
-    if isinstance(value, Parameter):
-        return value
-    if not isinstance(value, Tensor):
-        raise TypeError(f"ParameterList: holds parameters and tensors, got {type(value).__name__}")
-    return Parameter(value)

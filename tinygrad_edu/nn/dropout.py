@@ -32,9 +32,33 @@ class Dropout(Module):
         return f"p={self.p}, inplace={self.inplace}"
 
 
+class Dropout1d(Dropout):
+    """Dropout of whole channels of sequences (n, c, l)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """y = mask · x, one draw per channel."""
+        return F.dropout1d(input, self.p, self.training, self.inplace)
+
+
 class Dropout2d(Dropout):
     """Dropout of whole channels of images (n, c, h, w)."""
 
     def forward(self, input: Tensor) -> Tensor:
         """y = mask · x, one draw per channel."""
         return F.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class AlphaDropout(Dropout):
+    """Dropout for selu networks, which keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """y = a · (x, or the low end of selu) + b."""
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(Dropout):
+    """Alpha dropout of whole channels (n, c, ...)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """y = a · (x, or the low end of selu) + b, one draw per channel."""
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

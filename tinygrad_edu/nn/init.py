@@ -15,7 +15,7 @@ from tinygrad_edu.ops.registry import Array
 from tinygrad_edu.random import Generator, default_generator
 from tinygrad_edu.tensor import Tensor
 
-_LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "sigmoid")
+_LINEAR = ("linear", "sigmoid", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)))
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
@@ -83,6 +83,36 @@ def eye_(tensor: Tensor) -> Tensor:
     if tensor.ndim != 2:
         raise ValueError(f"eye_: Only tensors with 2 dimensions are supported, got {tuple(tensor.shape)}")
     return _fill(tensor, np.eye(*tensor.array.shape, dtype=tensor.array.dtype))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The kernel of a convolution (out, in, ...) that passes as many input channels on as there are, in each group."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"dirac_: Only tensors with 3, 4, or 5 dimensions are supported, got {tuple(tensor.shape)}; the weight of "
+            f"a convolution is (out, in, kh, kw)"
+        )
+    out, channels, *window = tensor.array.shape
+    if out % groups:
+        raise ValueError(f"dirac_: dim 0 must be divisible by groups, got {out} and {groups}")
+    values = np.zeros(tensor.array.shape, tensor.array.dtype)
+    middle = tuple(n // 2 for n in window)
+    for group in range(groups):
+        for i in range(min(out // groups, channels)):
+            values[(group * (out // groups) + i, i, *middle)] = 1
+    return _fill(tensor, values)
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """N(0, std²), with the given share of each column of a matrix set to 0 (Martens, 2010)."""
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: Only tensors with 2 dimensions are supported, got {tuple(tensor.shape)}")
+    rows, columns = tensor.array.shape
+    source = _source(generator)
+    values = source.standard_normal((rows, columns)) * std
+    for column in range(columns):
+        values[source.permutation(rows)[: math.ceil(sparsity * rows)], column] = 0
+    return _fill(tensor, values)
 
 
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
@@ -174,3 +204,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     # The signs of r's diagonal make the distribution uniform over orthogonal matrices (Mezzadri, 2007).
     rows: Array = (q * np.sign(np.diag(r))) if tall is drawn else (q * np.sign(np.diag(r))).T
     return _fill(tensor, gain * rows.reshape(shape))
+
+
+def __getattr__(name: str) -> Any:
+    """The names without an underscore, which PyTorch deprecated, lead to those with one."""
+    if name in ("xavier", "kaiming"):
+        raise AttributeError(f"init.{name}: use init.{name}_uniform_ or init.{name}_normal_")
+    if not name.startswith("_") and f"{name}_" in globals():
+        raise AttributeError(f"init.{name} was removed, since it works in place: use init.{name}_")
+    raise AttributeError(f"module 'tinygrad_edu.nn.init' has no attribute {name!r}")

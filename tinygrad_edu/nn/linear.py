@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 from tinygrad_edu.creation import empty
+from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.nn import functional as F
 from tinygrad_edu.nn import init
-from tinygrad_edu.nn.functional.layers import affine
+from tinygrad_edu.nn.functional.checks import PaddingIndexError
+from tinygrad_edu.nn.functional.layers import affine, check_embedding_options
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
@@ -156,7 +158,7 @@ class Embedding(Module):
     """A table of vectors, one row for each label.
 
     labels (...) -> (..., embedding_dim)        `weight` (num_embeddings, embedding_dim), drawn from N(0, 1)
-    The row `padding_idx` starts at 0 and gets no gradient.
+    The row `padding_idx` starts at 0 and gets no gradient.  max_norm, scale_grad_by_freq and sparse are not supported.
     """
 
     def __init__(
@@ -164,28 +166,54 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        *,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_embedding_options(max_norm, norm_type, scale_grad_by_freq, sparse)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(f"Padding_idx must be within num_embeddings={num_embeddings}, got {padding_idx}")
+                raise PaddingIndexError(
+                    f"Padding_idx must be within num_embeddings={num_embeddings}, got {padding_idx}"
+                )
             padding_idx %= num_embeddings
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
-        self.weight = Parameter(empty((num_embeddings, embedding_dim), device=device, dtype=dtype))
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if _weight is not None:
+            if _weight.array.shape != (num_embeddings, embedding_dim):
+                raise ShapeError(
+                    f"Embedding: Shape of weight {tuple(_weight.shape)} does not match num_embeddings and "
+                    f"embedding_dim {(num_embeddings, embedding_dim)}"
+                )
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
+            return
+        self.weight = Parameter(empty((num_embeddings, embedding_dim), device=device, dtype=dtype), not _freeze)
         self.reset_parameters()
 
     @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Embedding:
         """A table made of given vectors (k, d), not learned if `freeze`."""
         if embeddings.ndim != 2:
             raise ValueError(f"Embeddings parameter is expected to be 2-dimensional, got {tuple(embeddings.shape)}")
         count, size = embeddings.array.shape
-        made = cls(count, size, padding_idx, dtype=embeddings.dtype)
-        made.weight = Parameter(embeddings, requires_grad=not freeze)
-        return made
+        options = (max_norm, norm_type, scale_grad_by_freq, sparse)
+        return cls(count, size, padding_idx, *options, _weight=embeddings, _freeze=freeze)
 
     def reset_parameters(self) -> None:
         """Draw the table anew."""

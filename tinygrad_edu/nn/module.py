@@ -8,22 +8,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_edu import dtypes
 from tinygrad_edu.autograd import versions
 from tinygrad_edu.autograd.modes import Scope, mode
-from tinygrad_edu.device import check_device
-from tinygrad_edu.functions.shaping import to as convert
+from tinygrad_edu.gradient import RemovableHandle
 from tinygrad_edu.nn import state
-from tinygrad_edu.nn.contents import Contents
-from tinygrad_edu.nn.hooks import Hook, Hooks, add_hook, run_hooks, run_pre_hooks
+from tinygrad_edu.nn.casting import Casting
+from tinygrad_edu.nn.hooks import Hook, Hooks, add_hook, call_watched
 from tinygrad_edu.nn.parameter import Buffer, Parameter
 from tinygrad_edu.recording import wrap
-from tinygrad_edu.tensor import RemovableHandle, Tensor
+from tinygrad_edu.tensor import Tensor
 
 Self = TypeVar("Self", bound="Module")
 
 
-class Module(Contents):
+class Module(Casting):
     """A part of a model: it holds parameters, buffers and other modules, and computes in `forward`.
 
         class Net(Module):
@@ -41,6 +39,8 @@ class Module(Contents):
     _non_persistent_buffers: set[str]
     _forward_hooks: Hooks
     _forward_pre_hooks: Hooks
+    _backward_hooks: Hooks
+    _backward_pre_hooks: Hooks
 
     _draws_box = True  # losses leave the box to the function they call
     _scope_name = ""  # the name under the parent, for pictures
@@ -54,6 +54,8 @@ class Module(Contents):
             ("_non_persistent_buffers", set()),
             ("_forward_hooks", OrderedDict()),
             ("_forward_pre_hooks", OrderedDict()),
+            ("_backward_hooks", OrderedDict()),
+            ("_backward_pre_hooks", OrderedDict()),
         ):
             object.__setattr__(self, name, value)
 
@@ -67,9 +69,8 @@ class Module(Contents):
             name, kind, detail = self.__dict__.get("_picture") or self._make_picture()
             mode.scope = Scope(name, kind, detail, before, False, self._size())
         try:
-            if self._forward_hooks or self._forward_pre_hooks:
-                args, kwargs = run_pre_hooks(self, self._forward_pre_hooks, args, kwargs)
-                return run_hooks(self, self._forward_hooks, args, kwargs, self.forward(*args, **kwargs))
+            if self.watched:
+                return call_watched(self, args, kwargs)
             return self.forward(*args, **kwargs)
         finally:
             mode.scope = before
@@ -77,7 +78,10 @@ class Module(Contents):
     @property
     def watched(self) -> bool:
         """True if a hook sees what goes in or comes out."""
-        return bool(self._forward_hooks or self._forward_pre_hooks)
+        own = self.__dict__
+        return bool(
+            self._forward_hooks or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
+        )
 
     # -- pictures -----------------------------------------------------------------------------------------------------
 
@@ -258,48 +262,6 @@ class Module(Contents):
         fn(self)
         return self
 
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """Convert the floating-point parameters and buffers in place: to(dtype), to(device, dtype), to(tensor)."""
-        target = kwargs.pop("dtype", None)
-        check_device(kwargs.pop("device", None))
-        kwargs.pop("non_blocking", None)
-        if kwargs:
-            raise TypeError(f"to: unexpected arguments {sorted(kwargs)}")
-        for a in args:
-            if isinstance(a, Tensor):
-                target = a.dtype
-            elif isinstance(a, dtypes.dtype) or a in (float, int):
-                target = a
-            elif a is not None and not isinstance(a, bool):
-                check_device(a)
-        if target is None:
-            return self
-        new = dtypes.of(target)
-        if not new.is_floating_point:
-            raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={new!r}")
-        done: set[int] = set()
-        for module in self.modules():
-            for tensor in (*module._parameters.values(), *module._buffers.values()):
-                if tensor is None or id(tensor) in done or not tensor.is_floating_point():
-                    continue
-                done.add(id(tensor))
-                tensor.data = convert(tensor.data, new)
-                if tensor.grad is not None:
-                    tensor.grad = convert(tensor.grad.data, new)
-        return self
-
-    def float(self: Self) -> Self:
-        """Convert to float32, in place."""
-        return self.to(dtypes.float32)
-
-    def double(self: Self) -> Self:
-        """Convert to float64, in place."""
-        return self.to(dtypes.float64)
-
-    def cpu(self: Self) -> Self:
-        """The module itself: there is one device."""
-        return self
-
     # -- state and hooks ----------------------------------------------------------------------------------------------
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
@@ -323,9 +285,30 @@ class Module(Contents):
         """Call hook(module, args) before forward; what it returns replaces the arguments."""
         return add_hook(self._forward_pre_hooks, hook, prepend, with_kwargs)
 
-    def register_forward_hook(self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
-        """Call hook(module, args, output) after forward; what it returns replaces the output."""
-        return add_hook(self._forward_hooks, hook, prepend, with_kwargs)
+    def register_forward_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
+        """Call hook(module, args, output) after forward; what it returns replaces the output.
+
+        with_kwargs: hook(module, args, kwargs, output).  always_call: even if forward raises, with output None.
+        """
+        return add_hook(self._forward_hooks, hook, prepend, with_kwargs, always_call)
+
+    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call hook(module, grad_input, grad_output) when the gradients of the module's inputs are computed.
+
+        Both are tuples with one entry for each positional argument and output: its gradient, or None for what is no
+        tensor or requires no grad.  What the hook returns replaces grad_input.
+        """
+        return add_hook(self._backward_hooks, hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call hook(module, grad_output) before backward through the module; what it returns replaces grad_output."""
+        return add_hook(self._backward_pre_hooks, hook, prepend)
+
+    def register_backward_hook(self, hook: Hook) -> RemovableHandle:
+        """Raises NotImplementedError: PyTorch deprecated it, since it sees only the last op of a module."""
+        raise NotImplementedError("register_backward_hook is not supported; use register_full_backward_hook")
 
     # -- printing -----------------------------------------------------------------------------------------------------
 

@@ -96,3 +96,69 @@ class AdaptiveAvgPool2d(Module):
     def extra_repr(self) -> str:
         """The size, as PyTorch prints it."""
         return f"output_size={self.output_size}"
+
+
+def _one(value: Any) -> tuple[int, ...]:
+    """A size as a tuple of one, as PyTorch keeps and prints it for AvgPool1d."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+class MaxPool1d(MaxPool2d):
+    """The largest entry of each window of a sequence: (n, c, l) -> (n, c, ol)."""
+
+    def forward(self, input: Tensor) -> Any:
+        """The largest entry of each window (and its place, with return_indices)."""
+        return F.max_pool1d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
+
+
+class AvgPool1d(AvgPool2d):
+    """The mean of each window of a sequence: (n, c, l) -> (n, c, ol)."""
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        size = _one(kernel_size)
+        super().__init__(size, size if stride is None else _one(stride), _one(padding), ceil_mode, count_include_pad)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The mean of each window."""
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+
+class AdaptiveAvgPool1d(AdaptiveAvgPool2d):
+    """The means of windows that share the sequence evenly: (n, c, l) -> (n, c, output_size)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The mean of each window."""
+        return F.adaptive_avg_pool1d(input, self.output_size)
+
+
+class AdaptiveMaxPool2d(Module):
+    """The largest entries of windows that share the image evenly: (n, c, h, w) -> (n, c, *output_size)."""
+
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__()
+        self.output_size, self.return_indices = output_size, return_indices
+
+    def forward(self, input: Tensor) -> Any:
+        """The largest entry of each window (and its place, with return_indices)."""
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+    def extra_repr(self) -> str:
+        """The size, as PyTorch prints it."""
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveMaxPool1d(AdaptiveMaxPool2d):
+    """The largest entries of windows that share the sequence evenly: (n, c, l) -> (n, c, output_size)."""
+
+    def forward(self, input: Tensor) -> Any:
+        """The largest entry of each window (and its place, with return_indices)."""
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)

@@ -9,11 +9,15 @@ from tinygrad_edu.ops import (
     convolution,
     fused,
     indexing,
+    linalg,
     matrix,
     movement,
     pointwise,
     pooling,
+    recurrent,
     reductions,
+    special,
+    windows,
 )
 from tinygrad_edu.ops.registry import Op, differentiable_ops, op, registry
 
@@ -25,11 +29,15 @@ __all__ = [
     "differentiable_ops",
     "fused",
     "indexing",
+    "linalg",
     "matrix",
     "movement",
     "op",
     "pointwise",
     "pooling",
+    "recurrent",
     "reductions",
     "registry",
+    "special",
+    "windows",
 ]

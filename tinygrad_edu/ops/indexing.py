@@ -108,7 +108,7 @@ index_put.backward(
 )
 
 
-def _along(name: str, x_shape: tuple[int, ...], where: Array, dim: int) -> tuple[Any, ...]:
+def along(name: str, x_shape: tuple[int, ...], where: Array, dim: int) -> tuple[Any, ...]:
     """The full index arrays of a gather or scatter along `dim`, checked."""
     if where.dtype.kind not in "iu":
         raise DTypeError(f"{name}: index must be an integer tensor (int64), got {where.dtype}; convert with .long()")
@@ -143,7 +143,7 @@ def gather(x: Array, index: Array, dim: int) -> Array:
     x and index have the same number of dims, index no larger than x outside `dim` -> out as index
     Raises ShapeError for an index outside the dim.
     """
-    return x[_along("gather", x.shape, index, dim)]
+    return x[along("gather", x.shape, index, dim)]
 
 
 @op(
@@ -155,7 +155,7 @@ def gather(x: Array, index: Array, dim: int) -> Array:
 def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
     """A copy of x with src added at the index along `dim`; repeated indices sum."""
     out = np.array(x)  # a 0-d gradient may be a NumPy scalar
-    np.add.at(out, _along("scatter_add", x.shape, index, dim), _cut("scatter_add", src, index, x.dtype))
+    np.add.at(out, along("scatter_add", x.shape, index, dim), _cut("scatter_add", src, index, x.dtype))
     return out
 
 
@@ -168,7 +168,7 @@ def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
 def scatter(x: Array, index: Array, src: Array, dim: int) -> Array:
     """A copy of x with src written at the index along `dim` (which of repeated indices stays is not defined)."""
     out = np.array(x)  # a 0-d gradient may be a NumPy scalar
-    out[_along("scatter", x.shape, index, dim)] = _cut("scatter", src, index, x.dtype)
+    out[along("scatter", x.shape, index, dim)] = _cut("scatter", src, index, x.dtype)
     return out
 
 

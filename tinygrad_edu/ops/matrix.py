@@ -52,11 +52,24 @@ def matmul(x: Array, y: Array) -> Array:
     return kernels.matmul(x, y)
 
 
-matmul.backward(x=lambda grad, y: matmul(grad, mT(y)), y=lambda grad, x: _right_gradient(grad, x))
+def _product_with_turned(grad: Any, y: Any) -> Any:
+    """grad yᵀ; of arrays without a detour through the ops, since this runs in every small step."""
+    if isinstance(grad, np.ndarray):
+        return kernels.matmul(grad, y.swapaxes(-1, -2))
+    return matmul(grad, mT(y))
 
 
-def _right_gradient(grad: Any, x: Any) -> Any:
+def _turned_with_product(x: Any, grad: Any) -> Any:
+    """xᵀ grad."""
+    if isinstance(grad, np.ndarray):
+        return kernels.matmul(x.swapaxes(-1, -2), grad)
     return matmul(mT(x), grad)
+
+
+matmul.backward(
+    x=lambda grad, y: _product_with_turned(grad, y),
+    y=lambda grad, x: _turned_with_product(x, grad),
+)
 
 
 def parse_einsum(equation: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_edu import kernels
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.ops.basic import where
-from tinygrad_edu.ops.movement import expand, flip, inverse_permutation, permute, reshape
+from tinygrad_edu.ops.movement import constant_pad, expand, flip, inverse_permutation, permute, reshape
 from tinygrad_edu.ops.registry import Array, op
 from tinygrad_edu.ops.shapes import Dim, count, dims_of, kept_shape, one_dim
 
@@ -122,20 +122,21 @@ def _prod_gradient(grad: Any, x: Any, dim: Dim) -> Any:
 
 def exclusive_prod(x: Any, axis: int) -> Any:
     """Product of the entries before each one: log2(n) doubling steps of shifted products.  Any shape."""
-    from tinygrad_edu.ops.movement import constant_pad
-
     n = x.shape[axis]
-
-    def shifted(y: Any, by: int) -> Any:
-        padding = [(0, 0)] * y.ndim
-        padding[axis] = (by, -by)
-        return constant_pad(y, padding=tuple(padding), value=1.0)
-
-    out, step = shifted(x, 1) if n else x, 1
+    out, step = shifted(x, axis, 1, 1.0), 1
     while step < n:
-        out = out * shifted(out, step)
+        out = out * shifted(out, axis, step, 1.0)
         step *= 2
     return out
+
+
+def shifted(x: Any, axis: int, by: int, value: float) -> Any:
+    """The entries moved `by` places along an axis; `value` comes in from the side, the others fall out."""
+    if x.shape[axis] == 0:
+        return x
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (by, -by)
+    return constant_pad(x, padding=tuple(padding), value=value)
 
 
 prod.backward(x=lambda grad, x, dim: _prod_gradient(grad, x, dim))
@@ -156,3 +157,32 @@ def _suffix_sum(grad: Any, dim: int) -> Any:
 
 
 cumsum.backward(x=lambda grad, dim: _suffix_sum(grad, dim))
+
+
+@op(symbol="cumprod", formula="cumprod({x})", gradients={"x": "Σ of {grad} · product of the others, from here on"})
+def cumprod(x: Array, dim: int) -> Array:
+    """Running product along one dim."""
+    if x.ndim == 0:
+        one_dim("cumprod", dim, 0)
+        return x.copy()
+    axis = one_dim("cumprod", dim, x.ndim)
+    return np.cumprod(x, axis, dtype=x.dtype if x.dtype.kind == "f" else np.int64)
+
+
+def _cumprod_gradient(grad: Any, x: Any, dim: int) -> Any:
+    """Without dividing, so that it is exact with zeros and differentiable again.
+
+    s_k = Σ_{i≥k} grad_i Π_{k<j≤i} x_j obeys s_k = grad_k + x_{k+1} s_{k+1}, solved by log2(n) doubling steps.
+    """
+    if x.ndim == 0:
+        return grad
+    axis = one_dim("cumprod", dim, x.ndim)
+    s, factor, step = grad, shifted(x, axis, -1, 0.0), 1
+    while step < x.shape[axis]:
+        s = s + factor * shifted(s, axis, -step, 0.0)
+        factor = factor * shifted(factor, axis, -step, 0.0)
+        step *= 2
+    return exclusive_prod(x, axis) * s
+
+
+cumprod.backward(x=lambda grad, x, dim: _cumprod_gradient(grad, x, dim))

@@ -36,7 +36,7 @@ registry: dict[str, Op] = {}
 class Plan:
     """What a node keeps and runs, for one choice of the inputs that need a gradient."""
 
-    __slots__ = ("active", "calls", "joint", "saves")
+    __slots__ = ("active", "calls", "joint", "save", "saves")
 
     def __init__(self, op: Op, needs: Sequence[bool]) -> None:
         saves: list[tuple[int, Any]] = []
@@ -53,6 +53,26 @@ class Plan:
                 assert rule is not None
                 self.calls.append((i, _call(op, rule, saves, i=i)))
         self.saves = tuple(saves)
+        self.save = _saver(self.saves)
+
+
+# Where the value of each kind is found, given what an op was called with and what it returned.
+SOURCES = {
+    INPUT: "arrays[{key}]",
+    SHAPE: "shape(arrays[{key}])",
+    OUT: "out",
+    CACHE: "extras[{key}]",
+    KEPT: "extras[{key}]",
+    INPUTS: "tuple(arrays)",
+    SHAPES: "tuple(map(shape, arrays))",
+}
+
+
+def _saver(saves: Sequence[tuple[int, Any]]) -> Callable[[Sequence[Any], Any, Sequence[Any]], tuple[Any, ...]]:
+    """The values to save as a function of (arrays, out, extras), generated once as the rules are."""
+    values = "".join(SOURCES[kind].format(key=key) + ", " for kind, key in saves)
+    made: Callable[..., tuple[Any, ...]] = eval(f"lambda arrays, out, extras: ({values})", {"shape": np.shape})
+    return made
 
 
 def _call(op: Op, rule: Rule, saves: list[tuple[int, Any]], **known: Any) -> Callable[..., Any]:
@@ -124,6 +144,7 @@ class Op:
                     self.defaults[p.name] = p.default
         self.inputs, self.params = tuple(inputs), tuple(params)
         self.required = tuple(name for name in params if name not in self.defaults)
+        self._names, self._needed = frozenset(params), frozenset(self.required)  # to check a common call at once
         self.rules: dict[str, Rule] = {}
         self.joint: Rule | None = None
         self.composition: Callable[..., Any] | None = None
@@ -206,6 +227,11 @@ class Op:
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Split a call into the inputs and the named parameters."""
+        if len(args) == len(self.inputs) and not self.variadic:  # the usual form: inputs by place, parameters by name
+            if not kwargs and not self.required:
+                return args, self.defaults
+            if self._needed <= kwargs.keys() <= self._names:
+                return args, {**self.defaults, **kwargs}
         if self.variadic:
             if not args and self.inputs[0] in kwargs:
                 kwargs = dict(kwargs)
@@ -216,8 +242,6 @@ class Op:
             rest = args[1:]
         else:
             inputs, rest = args[: len(self.inputs)], args[len(self.inputs) :]
-        if not rest and not kwargs and not self.required and len(inputs) == len(self.inputs):
-            return inputs, self.defaults
         params = dict(self.defaults)
         if self.packs and rest and isinstance(rest[0], numbers.Integral):
             params[self.packs] = tuple(rest)
@@ -242,6 +266,11 @@ class Op:
                 params[name] = value
             elif name in self.inputs[len(inputs) :]:
                 named[name] = value
+            elif key == "out":
+                if value is not None:
+                    raise NotImplementedError(
+                        f"{self.name}: out= is not supported; assign the result, or write it with out.copy_(...)"
+                    )
             else:
                 allowed = ", ".join((*self.inputs, *self.params))
                 raise TypeError(f"{self.name}: unexpected argument {key!r}; it takes {allowed}")
@@ -253,7 +282,7 @@ class Op:
         """Compute on arrays; record when any input knows how to (`__apply_op__`, as NumPy's `__array_ufunc__`)."""
         inputs, params = self.bind(args, kwargs)
         for x in inputs:
-            if hasattr(x, "__apply_op__"):
+            if type(x) is not np.ndarray and hasattr(x, "__apply_op__"):
                 return x.__apply_op__(self, inputs, params)
         if self.types != "any" and any(type(x) is float or type(x) is int for x in inputs):
             inputs = _with_arrays(inputs)

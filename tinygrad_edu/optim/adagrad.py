@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_edu.ops.registry import Array
-from tinygrad_edu.optim.optimizer import Group, Optimizer, Params, count_step, zeros_state
+from tinygrad_edu.optim.optimizer import Group, Line, Optimizer, Params, count_step, zeros_state
 from tinygrad_edu.tensor import Tensor
 
 
@@ -18,6 +15,8 @@ class Adagrad(Optimizer):
     p ← p − lr / (1 + (t − 1) lr_decay) · g / (√s + eps)
     maximize: the negative of the gradient is used.
     """
+
+    _kernel = "adagrad_step"
 
     def __init__(
         self,
@@ -50,15 +49,17 @@ class Adagrad(Optimizer):
             if not group[name] >= 0.0:
                 raise ValueError(f"Invalid {words} value: {group[name]}; it must be >= 0")
 
-    def _update(self, p: Tensor, grad: Array, state: dict[str, Any], group: Group) -> None:
+    def _line(self, p: Tensor, state: dict[str, Any], group: Group) -> Line:
         step = count_step(state)
         if "sum" not in state:
             state["sum"] = zeros_state(p, group["initial_accumulator_value"])
-        total = state["sum"].array
-        g = -grad if group["maximize"] else grad
-        if group["weight_decay"]:
-            g = g + float(group["weight_decay"]) * p.array
-        lr = float(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
-        with np.errstate(all="ignore"):  # 0/0, where no gradient has come yet and eps is 0, is NaN as in PyTorch
-            total += g * g
-            p.array -= lr * g / (np.sqrt(total) + group["eps"])
+        return (state["sum"].array,), {"step": step}
+
+    def _options(self, group: Group) -> dict[str, Any]:
+        return {
+            "lr": float(group["lr"]),
+            "lr_decay": float(group["lr_decay"]),
+            "eps": float(group["eps"]),
+            "weight_decay": float(group["weight_decay"]),
+            "maximize": bool(group["maximize"]),
+        }

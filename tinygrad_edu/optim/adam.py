@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_edu import kernels
-from tinygrad_edu.ops.registry import Array
-from tinygrad_edu.optim.optimizer import Group, Optimizer, Params, count_step, zeros_state
+from tinygrad_edu.optim.optimizer import Group, Line, Optimizer, Params, count_step, zeros_state
 from tinygrad_edu.tensor import Tensor
 
 
@@ -20,6 +18,7 @@ class Adam(Optimizer):
     amsgrad: the largest v so far takes the place of v (Reddi et al., 2018).  maximize: −grad is used.
     """
 
+    _kernel = "adam_step"
     _decoupled = False  # AdamW takes the weight decay out of the gradient
 
     def __init__(
@@ -47,31 +46,31 @@ class Adam(Optimizer):
         super()._check(group)
         if not group["eps"] >= 0.0:
             raise ValueError(f"Invalid epsilon value: {group['eps']}; it must be >= 0")
+        if not isinstance(group["betas"], (tuple, list)) or len(group["betas"]) != 2:
+            raise TypeError(f"betas must be two numbers, as in betas=(0.9, 0.999), got {group['betas']!r}")
         for i, beta in enumerate(group["betas"]):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}; it must lie in [0, 1)")
 
-    def _update(self, p: Tensor, grad: Array, state: dict[str, Any], group: Group) -> None:
+    def _line(self, p: Tensor, state: dict[str, Any], group: Group) -> Line:
         step = count_step(state)
         for name in ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]):
             if name not in state:
                 state[name] = zeros_state(p)
-        kernels.adam_step(
-            p.array,
-            grad,
-            state["exp_avg"].array,
-            state["exp_avg_sq"].array,
-            state["max_exp_avg_sq"].array if group["amsgrad"] else None,
-            step=step,
-            lr=float(group["lr"]),
-            beta1=float(group["betas"][0]),
-            beta2=float(group["betas"][1]),
-            eps=group["eps"],
-            weight_decay=float(group["weight_decay"]),
-            amsgrad=group["amsgrad"],
-            decoupled=self._decoupled,
-            maximize=group["maximize"],
-        )
+        largest = state["max_exp_avg_sq"].array if group["amsgrad"] else None
+        return (state["exp_avg"].array, state["exp_avg_sq"].array, largest), {"step": step}
+
+    def _options(self, group: Group) -> dict[str, Any]:
+        return {
+            "lr": float(group["lr"]),
+            "beta1": float(group["betas"][0]),
+            "beta2": float(group["betas"][1]),
+            "eps": float(group["eps"]),
+            "weight_decay": float(group["weight_decay"]),
+            "amsgrad": bool(group["amsgrad"]),
+            "decoupled": self._decoupled,
+            "maximize": bool(group["maximize"]),
+        }
 
 
 class AdamW(Adam):

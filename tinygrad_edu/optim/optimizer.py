@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu import kernels
 from tinygrad_edu.autograd import versions
 from tinygrad_edu.autograd.modes import enable_grad, no_grad
 from tinygrad_edu.errors import ShapeError
@@ -21,15 +23,26 @@ from tinygrad_edu.tensor import Tensor
 
 Params = Iterable[Any]
 Group = dict[str, Any]
+Line = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Optimizer:
     """Changes parameters along their gradients; a subclass defines `_update` for one parameter.
 
+    Ours name a kernel instead, by `_kernel`, `_options` and `_line`: it takes all parameters of a group at once.
+
     params: tensors, (name, tensor) pairs, or dicts {"params": ..., option: value} for groups with options of their own.
     defaults: the options of a group that does not set them.
     Raises TypeError for what is no tensor, ValueError for an empty list, a non-leaf, or a parameter in two groups.
     """
+
+    _kernel = ""  # of `kernels.step_each`
+    _opt_called = False  # whether step() ran: a schedule warns when it is stepped first
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in cls.__dict__:  # an optimiser with a step of its own
+            cls.step = _noting_the_call(cls.__dict__["step"])  # type: ignore[method-assign]
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -40,6 +53,12 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[Group] = []
+        self._tables: defaultdict[int, kernels.Table] = defaultdict(kernels.Table)  # by the number of the group
+        if not isinstance(params, Iterable):
+            hint = "; pass model.parameters()" if hasattr(params, "parameters") else ""
+            raise TypeError(
+                f"optimizer: params must be an iterable of Tensors or dicts, but got {type(params).__name__}{hint}"
+            )
         groups = params if isinstance(params, (dict, set)) else list(params)
         if len(groups) == 0:
             raise ValueError("optimizer got an empty parameter list; an exhausted generator is empty too")
@@ -55,6 +74,8 @@ class Optimizer:
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         group = dict(param_group)
+        if "params" not in group:
+            raise KeyError(f"param_group: the key 'params' is missing, its keys are {list(group)}")
         params = group["params"]
         if isinstance(params, set):
             raise TypeError(
@@ -94,6 +115,10 @@ class Optimizer:
     def _check(self, group: Group) -> None:
         """Raise ValueError for an option out of range; every subclass adds its own."""
         for name, words in (("lr", "learning rate"), ("weight_decay", "weight_decay value")):
+            if name in group and not isinstance(group[name], (int, float, np.number, Tensor)):
+                raise TypeError(
+                    f"Invalid {words}: {group[name]!r}; it must be a number, not {type(group[name]).__name__}"
+                )
             if name in group and not float(group[name]) >= 0.0:
                 raise ValueError(f"Invalid {words}: {group[name]}; it must be >= 0")
 
@@ -101,27 +126,53 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; returns closure(), which computes loss and gradients first."""
+        self._opt_called = True
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
         with no_grad():
-            for group in self.param_groups:
+            for number, group in enumerate(self.param_groups):
+                params, grads = [], []
                 for p in group["params"]:
-                    if p.grad is not None:
-                        self._update(p, self._gradient(p, group), self.state[p], group)
+                    grad = p.grad
+                    if grad is not None:
+                        params.append(p)
+                        grads.append(self._gradient(p.array, grad.array))
+                if type(self)._update is Optimizer._update and self._kernel:
+                    self._update_together(params, grads, group, self._tables[number])
+                else:
+                    for p, array in zip(params, grads, strict=True):
+                        self._update(p, array, self.state[p], group)
                         versions.bump(p.array)
         return loss
 
-    def _gradient(self, p: Tensor, group: Group) -> Array:
+    def _gradient(self, param: Array, grad: Array) -> Array:
         """The gradient as an array of the parameter's dtype; the kernels take any layout."""
-        assert p.grad is not None
-        array = p.grad.array
-        if array.shape != p.array.shape:
+        if grad.shape != param.shape:
             raise ShapeError(
-                f"{type(self).__name__}: a parameter of shape {p.array.shape} has a gradient of shape {array.shape}"
+                f"{type(self).__name__}: a parameter of shape {param.shape} has a gradient of shape {grad.shape}"
             )
-        return array if array.dtype == p.array.dtype else array.astype(p.array.dtype)
+        return grad if grad.dtype == param.dtype else grad.astype(param.dtype)
+
+    def _update_together(self, params: list[Tensor], grads: list[Array], group: Group, table: kernels.Table) -> None:
+        """Change all parameters in place with one call of the kernel."""
+        lines, marks = [], []
+        for p in params:
+            state, mark = self._line(p, self.state[p], group)
+            lines.append((p.array, *state))
+            marks.append(mark)
+        kernels.step_each(self._kernel, table, lines, grads, marks, **self._options(group))
+        for p in params:
+            versions.bump(p.array)
+
+    def _options(self, group: Group) -> dict[str, Any]:
+        """The kernel's arguments that all parameters of a group share."""
+        raise NotImplementedError(f"{type(self).__name__} defines no _options")
+
+    def _line(self, p: Tensor, state: dict[str, Any], group: Group) -> Line:
+        """The arrays of a parameter's state, made where they are missing, and the arguments that are its own."""
+        raise NotImplementedError(f"{type(self).__name__} defines no _line")
 
     def _update(self, p: Tensor, grad: Array, state: dict[str, Any], group: Group) -> None:
         """Change one parameter in place."""
@@ -149,8 +200,14 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state; its tensors are copied, with the dtype of their parameter.
 
-        Raises ValueError when the groups do not match in number or size.
+        Raises KeyError for what is no state of an optimiser, ValueError when the groups do not match in number or size.
         """
+        for key in ("param_groups", "state"):
+            if key not in state_dict:
+                raise KeyError(
+                    f"optimizer.load_state_dict: {key!r} is missing in the state dict, whose keys are "
+                    f"{list(state_dict)}; pass what optimizer.state_dict() returned"
+                )
         saved, groups = state_dict["param_groups"], self.param_groups
         if len(saved) != len(groups):
             raise ValueError(
@@ -186,6 +243,15 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join(lines) + "\n)"
+
+
+def _noting_the_call(step: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(step)
+    def noting(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        self._opt_called = True
+        return step(self, *args, **kwargs)
+
+    return noting
 
 
 def _copied(key: str, value: Any, p: Tensor) -> Any:

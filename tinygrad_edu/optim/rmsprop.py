@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_edu import kernels
-from tinygrad_edu.ops.registry import Array
-from tinygrad_edu.optim.optimizer import Group, Optimizer, Params, count_step, zeros_state
+from tinygrad_edu.optim.optimizer import Group, Line, Optimizer, Params, count_step, zeros_state
 from tinygrad_edu.tensor import Tensor
 
 
@@ -19,6 +17,8 @@ class RMSprop(Optimizer):
     p ← p − lr · b
     maximize: the negative of the gradient is used.
     """
+
+    _kernel = "rmsprop_step"
 
     def __init__(
         self,
@@ -49,22 +49,22 @@ class RMSprop(Optimizer):
             if not group[name] >= 0.0:
                 raise ValueError(f"Invalid {words} value: {group[name]}; it must be >= 0")
 
-    def _update(self, p: Tensor, grad: Array, state: dict[str, Any], group: Group) -> None:
+    def _line(self, p: Tensor, state: dict[str, Any], group: Group) -> Line:
         count_step(state)
-        wanted = ["square_avg", *["momentum_buffer"] * (group["momentum"] > 0), *["grad_avg"] * group["centered"]]
-        for name in wanted:
+        momentum, centered = group["momentum"] > 0, group["centered"]
+        for name in ("square_avg", *["momentum_buffer"] * momentum, *["grad_avg"] * centered):
             if name not in state:
                 state[name] = zeros_state(p)
-        kernels.rmsprop_step(
-            p.array,
-            -grad if group["maximize"] else grad,
-            state["square_avg"].array,
-            state["grad_avg"].array if group["centered"] else None,
-            state["momentum_buffer"].array if group["momentum"] > 0 else None,
-            lr=float(group["lr"]),
-            alpha=group["alpha"],
-            eps=group["eps"],
-            weight_decay=float(group["weight_decay"]),
-            momentum=group["momentum"],
-            centered=group["centered"],
-        )
+        grad_avg = state["grad_avg"].array if centered else None
+        return (state["square_avg"].array, grad_avg, state["momentum_buffer"].array if momentum else None), {}
+
+    def _options(self, group: Group) -> dict[str, Any]:
+        return {
+            "lr": float(group["lr"]),
+            "alpha": float(group["alpha"]),
+            "eps": float(group["eps"]),
+            "weight_decay": float(group["weight_decay"]),
+            "momentum": float(group["momentum"]),
+            "centered": bool(group["centered"]),
+            "maximize": bool(group["maximize"]),
+        }

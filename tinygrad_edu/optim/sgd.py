@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_edu import kernels
-from tinygrad_edu.ops.registry import Array
-from tinygrad_edu.optim.optimizer import Group, Optimizer, Params, zeros_state
+from tinygrad_edu.optim.optimizer import Group, Line, Optimizer, Params, zeros_state
 from tinygrad_edu.tensor import Tensor
 
 
@@ -18,6 +16,8 @@ class SGD(Optimizer):
     p ← p − lr · v, with nesterov p ← p − lr · (g + momentum · v)
     maximize: the negative of the gradient is used.
     """
+
+    _kernel = "sgd_step"
 
     def __init__(
         self,
@@ -47,19 +47,20 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
-    def _update(self, p: Tensor, grad: Array, state: dict[str, Any], group: Group) -> None:
+    def _line(self, p: Tensor, state: dict[str, Any], group: Group) -> Line:
         first_step = state.get("momentum_buffer") is None
-        if group["momentum"] and first_step:
+        if not group["momentum"]:
+            return (None,), {"first_step": first_step}
+        if first_step:
             state["momentum_buffer"] = zeros_state(p)
-        kernels.sgd_step(
-            p.array,
-            grad,
-            state["momentum_buffer"].array if group["momentum"] else None,
-            lr=float(group["lr"]),
-            momentum=group["momentum"],
-            dampening=group["dampening"],
-            weight_decay=float(group["weight_decay"]),
-            nesterov=group["nesterov"],
-            maximize=group["maximize"],
-            first_step=first_step,
-        )
+        return (state["momentum_buffer"].array,), {"first_step": first_step}
+
+    def _options(self, group: Group) -> dict[str, Any]:
+        return {
+            "lr": float(group["lr"]),
+            "momentum": float(group["momentum"]),
+            "dampening": float(group["dampening"]),
+            "weight_decay": float(group["weight_decay"]),
+            "nesterov": bool(group["nesterov"]),
+            "maximize": bool(group["maximize"]),
+        }

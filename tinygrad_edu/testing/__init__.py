@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_edu.testing import layer_domains as _layer_domains  # noqa: F401  registers samplers
+from tinygrad_edu.testing import matrix_domains as _matrix_domains  # noqa: F401
 from tinygrad_edu.testing.choosers import Chooser, RandomChooser
 from tinygrad_edu.testing.domains import draw_inputs, inputs_for
 from tinygrad_edu.testing.gradients import GradientCheck, GradientError, assert_close, check_gradients

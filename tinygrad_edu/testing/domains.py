@@ -62,6 +62,7 @@ _PARAMS: dict[str, Callable[[Chooser], dict[str, Any]]] = {
     "clamp": lambda choose: choose.choice([{"min": -1.01}, {"max": 0.99}, {"min": -0.501, "max": 1.502}]),
     "cast": lambda choose: {"dtype": np.float64, "source": np.float64},
     "fill": lambda choose: {"value": 2.5},
+    "digamma_derivative": lambda choose: {"n": choose.integer(0, 2)},
 }
 
 m = ops.movement

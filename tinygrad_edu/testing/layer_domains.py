@@ -170,3 +170,28 @@ def _avg_pool2d_transpose(choose: Chooser) -> Inputs:
     shape, options = _averages(choose)
     out = ops.pooling.avg_pool2d.forward(np.zeros(shape), **options)
     return [values(choose, out.shape)], {"shape": shape, **options}
+
+
+def _sequence(choose: Chooser, gates: int) -> tuple[list[Array], list[Array]]:
+    """(gates, hidden) and (weight,) of a recurrent op."""
+    steps, n, k = choose.integer(1, 3), choose.integer(1, 2), choose.integer(1, 3)
+    states = [values(choose, (steps, n, gates * k), (-1.5, 1.5)), values(choose, (n, k), (-1.0, 1.0))]
+    return states, [values(choose, (gates * k, k), (-1.0, 1.0))]
+
+
+@inputs_for(ops.recurrent.rnn)
+def _rnn(choose: Chooser) -> Inputs:
+    states, weights = _sequence(choose, 1)
+    return [*states, *weights], {"nonlinearity": "tanh"}
+
+
+@inputs_for(ops.recurrent.lstm)
+def _lstm(choose: Chooser) -> Inputs:
+    states, weights = _sequence(choose, 4)
+    return [*states, values(choose, states[1].shape, (-1.0, 1.0)), *weights], {}
+
+
+@inputs_for(ops.recurrent.gru)
+def _gru(choose: Chooser) -> Inputs:
+    states, weights = _sequence(choose, 3)
+    return [*states, *weights, values(choose, weights[0].shape[:1], (-1.0, 1.0))], {}

@@ -18,6 +18,7 @@ import numpy as np
 from .. import memory
 from ..quiet import Array
 from ..windows import Pair, Shape, conv_shape
+from .address import address
 from .convolution_plan import Geometry, Plan, forward_plan, input_grad_plan, weight_grad_plan
 from .jit import readonly
 from .lanes import LANE_BYTES, copy_bytes, correlate, number, store_zeros, transpose, weigh, word
@@ -256,6 +257,6 @@ def conv2d_weight_grad(
 def _run(kernel: Any, plan: Plan, itemsize: int, arrays: tuple[Array, ...], more: tuple[int, ...]) -> None:
     threads = get_threads() if plan.multiplications >= PARALLEL else 1
     scratch = memory.empty(threads * plan.scratch + LANE_BYTES, np.uint8)
-    begin = -(-scratch.ctypes.data // LANE_BYTES) * LANE_BYTES
-    args = np.array((*plan.words, *(array.ctypes.data for array in arrays), *more, begin), np.int64)
+    begin = -(-address(scratch) // LANE_BYTES) * LANE_BYTES
+    args = np.array((*plan.words, *(address(array) for array in arrays), *more, begin), np.int64)
     launch(kernel, (itemsize, *plan.tile), args, threads)

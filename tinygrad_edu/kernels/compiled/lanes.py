@@ -300,24 +300,38 @@ def correlate(
             return [grad_at, builder.add(row, pitch), *sums]
 
         sums = _loop(builder, rows, [grad, _int(0), *[blank] * (height * width)], add_row)[2:]
-        for i in range(height):
-            for j in range(width):
+        for first in range(0, height * width, lanes):
+            parts = _sums_of_lanes(builder, sums[first : first + lanes])
+            for place in range(first, min(first + lanes, height * width)):
+                i, j = divmod(place, width)
                 offset = builder.add(builder.mul(spacing, _int(i)), _int(8 * j))
-                place = _at(builder, total, offset, ir.DoubleType())
-                part = _sum_of_lanes(builder, sums[i * width + j])
+                at = _at(builder, total, offset, ir.DoubleType())
+                part = builder.extract_element(parts, ir.Constant(SHORT, place - first))
                 if size == 4:
                     part = builder.fpext(part, ir.DoubleType())
-                builder.store(builder.fadd(builder.load(place), part), place)
+                builder.store(builder.fadd(builder.load(at), part), at)
         return context.get_dummy_value()
 
     return types.void(*[ADDRESS] * 9, channels, places, zero), emit
 
 
-def _sum_of_lanes(builder: Any, vector: Any) -> Any:
-    while vector.type.count > 1:
-        half = vector.type.count // 2
-        kind = ir.VectorType(SHORT, half)
-        low = builder.shuffle_vector(vector, vector, ir.Constant(kind, list(range(half))))
-        high = builder.shuffle_vector(vector, vector, ir.Constant(kind, list(range(half, 2 * half))))
-        vector = builder.fadd(low, high)
-    return builder.extract_element(vector, ir.Constant(SHORT, 0))
+def _sums_of_lanes(builder: Any, vectors: list[Any]) -> Any:
+    """The sum of each vector's lanes, side by side in one vector: halves are added two vectors at a time."""
+    count = vectors[0].type.count
+    kind = ir.VectorType(SHORT, count)
+    vectors = vectors + [ir.Constant(vectors[0].type, [0.0] * count)] * (count - len(vectors))
+    size = count // 2  # lanes that stay apart so far, in each part of a vector
+    while size:
+        # in each stretch of 2 size lanes of x and of y, the lower size and the upper size lanes are added
+        stretches = range(0, count, 2 * size)
+        low = [start + k for start in (*stretches, *(count + s for s in stretches)) for k in range(size)]
+        high = [place + size for place in low]
+        vectors = [
+            builder.fadd(
+                builder.shuffle_vector(x, y, ir.Constant(kind, low)),
+                builder.shuffle_vector(x, y, ir.Constant(kind, high)),
+            )
+            for x, y in zip(vectors[::2], vectors[1::2], strict=True)
+        ]
+        size //= 2
+    return vectors[0]

@@ -18,6 +18,7 @@ from numba import prange
 
 from .. import memory
 from ..quiet import Array
+from .address import address
 from .jit import SUMS, jit, readonly
 from .lanes import LANE_BYTES, copy_bytes, number, store_zeros, transpose, word
 from .native import get_threads, launch
@@ -170,7 +171,7 @@ def matmul(x: Array, y: Array) -> Array:
         return _matvec(x, y[:, 0])[:, None]
     if x.ndim == y.ndim == 2 and len(x) == 1:
         return _matvec(y.T, x[0])[None]
-    lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    lead = () if x.ndim == y.ndim == 2 else np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     out = memory.empty((*lead, x.shape[-2], y.shape[-1]), x.dtype)
     if out.size:
         batch = math.prod(lead)
@@ -215,13 +216,13 @@ def _run(x: Array, y: Array, out: Array, bias: Array | None, positive: bool) -> 
     depth = -(-k // max(1, -(-k // DEPTH)))
     space = (depth + 1 + height) * width * LANE_BYTES + 2 * LANE_BYTES // size * LANE_BYTES
     scratch = memory.empty(threads * space + LANE_BYTES, np.uint8)
-    begin = -(-scratch.ctypes.data // LANE_BYTES) * LANE_BYTES
+    begin = -(-address(scratch) // LANE_BYTES) * LANE_BYTES
     x_batch, x_row, x_column = _strides(x)
     y_batch, y_row, y_column = _strides(y)
     args = np.array(
         (
-            n, m, k, x.ctypes.data, x_batch, x_row, x_column, y.ctypes.data, y_batch, y_row, y_column,
-            out.ctypes.data, n * m * size, m * size, 0 if bias is None else bias.ctypes.data, 0, positive,
+            n, m, k, address(x), x_batch, x_row, x_column, address(y), y_batch, y_row, y_column,
+            address(out), n * m * size, m * size, 0 if bias is None else address(bias), 0, positive,
             batch, bands, strips, max(depth, 1), begin, space,
         ),
         np.int64,

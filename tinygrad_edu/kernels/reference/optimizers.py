@@ -6,9 +6,11 @@ Formulas as in PyTorch's torch.optim, term by term.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..flat import Line, Mark, Table
 from ..quiet import Array, silent
 
 
@@ -55,12 +57,13 @@ def rmsprop_step(
     weight_decay: float,
     momentum: float,
     centered: bool,
+    maximize: bool = False,
 ) -> None:
     """param -= lr grad / (sqrt(v) + eps), with v the running mean of grad^2, less its squared mean if `centered`.
 
     Source: Hinton (2012), Neural networks for machine learning, lecture 6e; centred: Graves (2013), equation 38.
     """
-    grad = _direction(param, grad, weight_decay, False)
+    grad = _direction(param, grad, weight_decay, maximize)
     square_avg *= alpha
     square_avg += (1 - alpha) * grad * grad
     variance = square_avg
@@ -111,6 +114,38 @@ def adam_step(
         second = max_exp_avg_sq
     correction1, correction2 = 1 - beta1**step, 1 - beta2**step
     param -= (lr / correction1) * exp_avg / (np.sqrt(second) / math.sqrt(correction2) + eps)
+
+
+@silent
+def adagrad_step(
+    param: Array,
+    grad: Array,
+    total: Array,
+    *,
+    step: int,
+    lr: float,
+    lr_decay: float,
+    eps: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    """param -= lr / (1 + (step - 1) lr_decay) grad / (sqrt(total) + eps), with total the sum of all grad^2.
+
+    Source: Duchi, Hazan and Singer (2011), Adaptive subgradient methods for online learning.
+    """
+    grad = _direction(param, grad, weight_decay, maximize)
+    total += grad * grad
+    param -= lr / (1 + (step - 1) * lr_decay) * grad / (np.sqrt(total) + eps)
+
+
+@silent
+def step_each(
+    name: str, table: Table, lines: Sequence[Line], grads: Sequence[Array], marks: Sequence[Mark], options: Mark
+) -> None:
+    """The step of that name on one (param, *state) after the other."""
+    step = globals()[name].__wrapped__  # silent as a whole, not once for each parameter
+    for line, grad, mark in zip(lines, grads, marks, strict=True):
+        step(line[0], grad, *line[1:], **mark, **options)
 
 
 def _direction(param: Array, grad: Array, weight_decay: float, maximize: bool) -> Array:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tinygrad_edu.nn.functional import recurrent  # noqa: F401  sets what the fused recurrent ops stand for
 from tinygrad_edu.nn.functional.activation import (
     elu,
     gelu,
+    gumbel_softmax,
     hardtanh,
     leaky_relu,
     log_softmax,
@@ -21,10 +23,58 @@ from tinygrad_edu.nn.functional.activation import (
     softplus,
     tanh,
 )
+from tinygrad_edu.nn.functional.attention import scaled_dot_product_attention
 from tinygrad_edu.nn.functional.classification import cross_entropy, nll_loss
-from tinygrad_edu.nn.functional.layers import bilinear, conv1d, conv2d, embedding, linear
-from tinygrad_edu.nn.functional.normalization import batch_norm, dropout, dropout2d, layer_norm
-from tinygrad_edu.nn.functional.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from tinygrad_edu.nn.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    feature_alpha_dropout,
+)
+from tinygrad_edu.nn.functional.groups import group_norm, instance_norm, local_response_norm, rms_norm
+from tinygrad_edu.nn.functional.layers import (
+    bilinear,
+    conv1d,
+    conv2d,
+    embedding,
+    linear,
+)
+from tinygrad_edu.nn.functional.likelihood import gaussian_nll_loss, poisson_nll_loss
+from tinygrad_edu.nn.functional.normalization import batch_norm, layer_norm
+from tinygrad_edu.nn.functional.patches import fold, unfold
+from tinygrad_edu.nn.functional.piecewise import (
+    celu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    rrelu,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
+from tinygrad_edu.nn.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
+from tinygrad_edu.nn.functional.ranking import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+)
 from tinygrad_edu.nn.functional.regression import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -34,49 +84,109 @@ from tinygrad_edu.nn.functional.regression import (
     mse_loss,
     smooth_l1_loss,
 )
-from tinygrad_edu.nn.functional.shape import cosine_similarity, normalize, one_hot, pad
+from tinygrad_edu.nn.functional.resampling import (
+    channel_shuffle,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    upsample,
+)
+from tinygrad_edu.nn.functional.shape import (
+    cosine_similarity,
+    normalize,
+    one_hot,
+    pad,
+    pairwise_distance,
+    pdist,
+)
+from tinygrad_edu.nn.functional.transposed import conv_transpose1d, conv_transpose2d
 
 __all__ = [
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "alpha_dropout",
+    "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
     "dropout2d",
     "elu",
     "embedding",
+    "feature_alpha_dropout",
+    "fold",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
+    "group_norm",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
+    "max_pool1d",
     "max_pool2d",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
+    "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "triplet_margin_loss",
+    "unfold",
+    "upsample",
 ]

@@ -13,8 +13,9 @@ from tinygrad_edu import ops
 from tinygrad_edu.autograd.modes import composite, mode
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.functions import reductions
-from tinygrad_edu.functions.common import check_tensor
+from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.nn.functional.checks import floating
+from tinygrad_edu.random import default_generator
 from tinygrad_edu.recording import check_writable, rebind
 from tinygrad_edu.tensor import Tensor
 
@@ -179,3 +180,23 @@ def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Ten
 def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """softmax(−x) along `dim`."""
     return reductions.softmax(-input, _implicit_dim("softmin", input) if dim is None else dim, dtype)
+
+
+@composite("gumbel softmax")
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A sample of the categorical distribution with these logits that can be differentiated (Jang et al., 2017).
+
+    softmax((logits + g) / tau) along `dim`, g drawn from the Gumbel distribution −log(−log u)
+    hard: the value is one-hot at the largest entry, the gradient that of the soft sample.
+    """
+    z = floating("gumbel_softmax", logits)
+    if eps != 1e-10:
+        warnings.warn("gumbel_softmax: `eps` parameter is deprecated and has no effect.", stacklevel=3)
+    noise = plain(default_generator.numpy.gumbel(size=z.array.shape).astype(z.array.dtype))
+    noise.name = "noise"
+    soft = reductions.softmax((z + noise) / tau, dim)
+    if not hard:
+        return soft
+    one_hot = np.zeros_like(soft.array)
+    np.put_along_axis(one_hot, soft.array.argmax(dim, keepdims=True), 1.0, dim)
+    return plain(one_hot) - soft.detach() + soft

@@ -16,6 +16,10 @@ class SizeError(ShapeError, ValueError):
     """Shapes that do not fit, where PyTorch raises ValueError."""
 
 
+class PaddingIndexError(ValueError, AssertionError):
+    """A padding_idx outside the table, where PyTorch raises AssertionError."""
+
+
 def floating(name: str, x: Any) -> Tensor:
     """x, which must be a floating-point tensor."""
     x = check_tensor(name, x)
@@ -42,6 +46,25 @@ def pair(name: str, value: Any, what: str) -> Pair:
     if len(sizes) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) for n in sizes):
         return int(sizes[0]), int(sizes[1])
     raise TypeError(f"{name}: {what} must be an int or two ints, got {value!r}")
+
+
+def single(name: str, value: Any, what: str) -> int:
+    """A size for the one dim of a sequence: a number, or a tuple of one."""
+    number = value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
+    if not isinstance(number, Integral) or isinstance(number, bool):
+        raise TypeError(f"{name}: {what} must be an int, got {value!r}")
+    return int(number)
+
+
+def as_images(name: str, x: Any) -> Tensor:
+    """Sequences (n, c, l) or (c, l) as images of height 1."""
+    x = floating(name, x)
+    if x.array.ndim not in (2, 3):
+        raise ShapeError(
+            f"{name}: expected 2D (unbatched) or 3D (batched) input, (n, c, l) or (c, l), but got input of size "
+            f"{tuple(x.shape)}"
+        )
+    return x.unsqueeze(-2)
 
 
 def batched(name: str, x: Any, dims: str = "(n, c, h, w) or (c, h, w)") -> tuple[Tensor, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from tinygrad_edu.errors import DTypeError, LabelError, ShapeError
 from tinygrad_edu.functions.common import check_tensor, plain
 from tinygrad_edu.functions.linear import einsum
 from tinygrad_edu.nn.functional.activation import relu_outside
-from tinygrad_edu.nn.functional.checks import batched, floating, pair, same_dtype
+from tinygrad_edu.nn.functional.checks import PaddingIndexError, batched, floating, pair, same_dtype, single
 from tinygrad_edu.nn.functional.shape import pad
 from tinygrad_edu.tensor import Tensor
 
@@ -185,25 +184,28 @@ def conv1d(
             f"conv1d: x must be (n, c, l) or (c, l) and weight (out, c / groups, k); got {tuple(x.shape)} and "
             f"{tuple(weight.shape)}"
         )
-    steps, spread = (_single("stride", stride), _single("dilation", dilation))
-    around = padding if isinstance(padding, str) else (0, _single("padding", padding))
+    steps, spread = single("conv1d", stride, "stride"), single("conv1d", dilation, "dilation")
+    around = padding if isinstance(padding, str) else (0, single("conv1d", padding, "padding"))
     y = conv2d(x.unsqueeze(-2), weight.unsqueeze(-2), bias, (1, steps), around, (1, spread), groups)
     return y.squeeze(-2)
 
 
-def _single(what: str, value: Any) -> int:
-    number = value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
-    if not isinstance(number, Integral):
-        raise TypeError(f"conv1d: {what} must be an int, got {value!r}")
-    return int(number)
-
-
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """The rows of a table that the labels name; the row `padding_idx` gets no gradient.
 
     input (...) of integers, weight (k, d) -> (..., d)
-    Raises LabelError for a label outside [0, k - 1], DTypeError for labels that are no integers.
+    Raises LabelError for a label outside [0, k - 1], DTypeError for labels that are no integers,
+    NotImplementedError for max_norm, scale_grad_by_freq and sparse.
     """
+    check_embedding_options(max_norm, norm_type, scale_grad_by_freq, sparse)
     labels = check_tensor("embedding", input)
     if labels.array.dtype.kind not in "iu":
         raise DTypeError(f"embedding: labels must be integers, got {labels.dtype!r}; convert with .long()")
@@ -219,6 +221,23 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     if padding_idx is None:
         return rows
     if not -count <= padding_idx < count:
-        raise ValueError(f"embedding: padding_idx {padding_idx} must be within num_embeddings={count}")
+        raise PaddingIndexError(f"embedding: padding_idx {padding_idx} must be within num_embeddings={count}")
     is_padding = plain((labels.array == padding_idx % count)[..., None])
     return ops.basic.where(is_padding, rows.detach(), rows)
+
+
+def check_embedding_options(max_norm: float | None, norm_type: float, scale_grad_by_freq: bool, sparse: bool) -> None:
+    """Raise NotImplementedError for the options of embeddings that are not supported."""
+    if max_norm is not None:
+        raise NotImplementedError(
+            f"embedding: max_norm={max_norm} is not supported, since it changes the weight in forward; scale the rows "
+            f"after each step under no_grad: weight.mul_((max_norm / weight.norm(dim=1, keepdim=True)).clamp(max=1))"
+        )
+    if norm_type != 2.0:
+        raise NotImplementedError(f"embedding: norm_type={norm_type} belongs to max_norm, which is not supported")
+    if scale_grad_by_freq:
+        raise NotImplementedError(
+            "embedding: scale_grad_by_freq=True is not supported; divide the rows of weight.grad by the labels' counts"
+        )
+    if sparse:
+        raise NotImplementedError("embedding: sparse=True is not supported; gradients are dense, use sparse=False")

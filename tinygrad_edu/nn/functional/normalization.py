@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,10 @@ from tinygrad_edu import kernels, ops
 from tinygrad_edu.autograd import versions
 from tinygrad_edu.autograd.modes import fuses, mode, scope
 from tinygrad_edu.errors import ShapeError
-from tinygrad_edu.functions.common import check_tensor, plain
-from tinygrad_edu.nn.functional.activation import in_place, relu_outside
+from tinygrad_edu.functions.common import plain
+from tinygrad_edu.nn.functional.activation import relu_outside
 from tinygrad_edu.nn.functional.checks import SizeError, floating, same_dtype
 from tinygrad_edu.ops.registry import Array
-from tinygrad_edu.random import default_generator
 from tinygrad_edu.tensor import Tensor
 
 _square, _sqrt, _reciprocal = ops.pointwise.square, ops.pointwise.sqrt, ops.pointwise.reciprocal
@@ -209,34 +207,3 @@ def _layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: floa
 
 
 ops.fused.layer_norm.composition = _layer_norm
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Each entry set to 0 with probability p, the others scaled by 1/(1 − p), in training; otherwise x itself.
-
-    y = mask · x        mask is 0 or 1/(1 − p), drawn from the default generator
-    Raises ValueError unless 0 <= p <= 1.  Source: Srivastava et al. (2014).
-    """
-    x = check_tensor("dropout", input)
-    return _dropped("dropout", x, p, training, inplace, x.array.shape)
-
-
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Dropout of whole channels: x (n, c, h, w) or (c, h, w); one draw per channel."""
-    x = check_tensor("dropout2d", input)
-    if x.ndim not in (3, 4):
-        raise ShapeError(f"dropout2d: expected (n, c, h, w) or (c, h, w), got {tuple(x.shape)}; use dropout")
-    return _dropped("dropout2d", x, p, training, inplace, (*x.array.shape[:-2], 1, 1))
-
-
-def _dropped(name: str, x: Tensor, p: float, training: bool, inplace: bool, shape: Any) -> Tensor:
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: dropout probability has to be between 0 and 1, but got {p}")
-    floating(name, x)
-    if not training or p == 0:
-        return x
-    kept = default_generator.numpy.random(shape, np.float32) >= p
-    scale = 0.0 if p == 1 else 1 / (1 - p)
-    mask = plain(kept.astype(x.array.dtype) * x.array.dtype.type(scale))
-    mask.name = "mask"
-    return in_place(x, lambda v: v * mask) if inplace else x * mask

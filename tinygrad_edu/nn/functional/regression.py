@@ -41,7 +41,8 @@ def _compared(name: str, input: Tensor, target: Any, reduction: str, extra: tupl
     return x, y
 
 
-def _finished(loss: Tensor, reduction: str) -> Tensor:
+def finished(loss: Tensor, reduction: str) -> Tensor:
+    """The loss reduced, under the name that pictures print."""
     loss = reduced(loss, reduction)
     if mode.grad:
         loss.name = "L"
@@ -56,14 +57,14 @@ def _weighed(loss: Tensor, weight: Tensor | None) -> Tensor:
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x − y)², its mean by default."""
     x, y = _compared("mse_loss", input, target, reduction)
-    return _finished(_weighed(_p.square(x - y), weight), reduction)
+    return finished(_weighed(_p.square(x - y), weight), reduction)
 
 
 @composite("mean absolute error", is_loss=True)
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|x − y|, its mean by default."""
     x, y = _compared("l1_loss", input, target, reduction)
-    return _finished(_weighed(_p.abs(x - y), weight), reduction)
+    return finished(_weighed(_p.abs(x - y), weight), reduction)
 
 
 @composite("smooth L1 loss", is_loss=True)
@@ -74,9 +75,9 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     x, y = _compared("smooth_l1_loss", input, target, reduction)
     distance = _p.abs(x - y)
     if beta == 0:
-        return _finished(distance, reduction)
+        return finished(distance, reduction)
     loss = _where(distance < beta, _p.square(distance) * (0.5 / beta), distance - 0.5 * beta)
-    return _finished(loss, reduction)
+    return finished(loss, reduction)
 
 
 @composite("Huber loss", is_loss=True)
@@ -89,7 +90,7 @@ def huber_loss(
     x, y = _compared("huber_loss", input, target, reduction)
     distance = _p.abs(x - y)
     loss = _where(distance < delta, _p.square(distance) * 0.5, (distance - 0.5 * delta) * delta)
-    return _finished(_weighed(loss, weight), reduction)
+    return finished(_weighed(loss, weight), reduction)
 
 
 @composite("binary cross-entropy", is_loss=True)
@@ -109,13 +110,22 @@ def binary_cross_entropy(
             f"{name}: Using a target size ({tuple(y.shape)}) that is different to the input size ({tuple(p.shape)}) is "
             f"deprecated. Please ensure they have the same size."
         )
+    _check_target_is_floating(name, y)
     if p.array.size and not (p.array.min() >= 0 and p.array.max() <= 1):
         raise RuntimeError(
             f"{name}: all elements of input should be between 0 and 1, got [{p.array.min():.4g}, {p.array.max():.4g}]; "
             f"apply sigmoid, or use binary_cross_entropy_with_logits"
         )
     loss = -(y * _log(p) + (1 - y) * _log(1 - p))
-    return _finished(_weighed(loss, weight), reduction)
+    return finished(_weighed(loss, weight), reduction)
+
+
+def _check_target_is_floating(name: str, target: Tensor) -> None:
+    if target.array.dtype.kind != "f":
+        raise DTypeError(
+            f"{name}: Found dtype {target.dtype} for the target but expected Float (a probability); convert with "
+            "target.float()"
+        )
 
 
 # e⁻¹⁰¹, just below the bound of the log: its derivative stays finite, so that 0 · 1/p is 0 and not NaN.
@@ -148,9 +158,10 @@ def binary_cross_entropy_with_logits(
             f"{name}: Target size ({tuple(y.shape)}) must be the same as input size ({tuple(z.shape)}); try "
             f"target.reshape(input.shape) or logits.squeeze(-1)"
         )
+    _check_target_is_floating(name, y)
     log_p = logsigmoid(z)
     loss = (1 - y) * z - (log_p if pos_weight is None else (1 + (pos_weight - 1) * y) * log_p)
-    return _finished(_weighed(loss, weight), reduction)
+    return finished(_weighed(loss, weight), reduction)
 
 
 @composite("Kullback-Leibler divergence", is_loss=True)
@@ -167,5 +178,5 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
         log_q = _p.log(_where(positive, q, 1.0))
         loss = q * log_q - q * log_p
     if reduction == "batchmean":
-        return _finished(loss.sum() / log_p.array.shape[0], "none")
-    return _finished(loss, reduction)
+        return finished(loss.sum() / log_p.array.shape[0], "none")
+    return finished(loss, reduction)

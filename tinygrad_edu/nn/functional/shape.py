@@ -15,7 +15,7 @@ from tinygrad_edu.functions.shaping import index_select, one_hot
 from tinygrad_edu.nn.functional.checks import floating
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["cosine_similarity", "normalize", "one_hot", "pad"]
+__all__ = ["cosine_similarity", "normalize", "one_hot", "pad", "pairwise_distance", "pdist"]
 
 # PyTorch's names and NumPy's.
 _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -78,3 +78,21 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """x₁ · x₂ / (max(‖x₁‖, eps) max(‖x₂‖, eps)) along `dim`."""
     x1, x2 = floating("cosine_similarity", x1), floating("cosine_similarity", x2)
     return ((x1 / _length(x1, 2, dim, eps)) * (x2 / _length(x2, 2, dim, eps))).sum(dim)
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """‖x₁ − x₂ + eps‖ₚ over the last dim; eps keeps the gradient finite where the two are equal.
+
+    x₁, x₂ (..., d), broadcast -> (...), or (..., 1) with keepdim
+    """
+    x1, x2 = floating("pairwise_distance", x1), floating("pairwise_distance", x2)
+    return norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The distances of all pairs of rows, i < j: x (n, d) -> (n (n − 1) / 2,)."""
+    x = floating("pdist", input)
+    if x.ndim != 2:
+        raise ShapeError(f"pdist: only supports 2D tensors, got: {x.ndim}D, {tuple(x.shape)}")
+    i, j = np.triu_indices(x.array.shape[0], 1)
+    return norm(x[plain(i)] - x[plain(j)], p, -1)

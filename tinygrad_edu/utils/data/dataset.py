@@ -52,15 +52,12 @@ class Dataset(Generic[T_co]):
         return None
 
 
-class IterableDataset(Dataset[T_co]):
-    """A stream of samples: define `__iter__()`, and `__len__()` if the length is known.
+class IterableDataset(Dataset[T_co], Iterable[T_co]):
+    """A stream of samples: define `__iter__()` (abstract here), and `__len__()` if the length is known.
 
     With worker threads each worker iterates over a shallow copy of its own: split the stream with
     `get_worker_info()`, or every sample comes once per worker.
     """
-
-    def __iter__(self) -> Iterator[T_co]:
-        raise NotImplementedError(f"{type(self).__name__} must define __iter__()")
 
     def __add__(self, other: Dataset[T_co]) -> ChainDataset[T_co]:  # type: ignore[override]  # as in PyTorch
         return ChainDataset([self, other])

@@ -28,7 +28,8 @@ class DataLoader:
 
     `num_workers` are threads (see `workers.py` for what that changes); they end with the loop, also when it is left
     early or by an error, unless `persistent_workers`. After an error the epoch is over.
-    Raises ValueError for arguments that exclude each other. `pin_memory=True` warns: there is no accelerator.
+    Raises ValueError for arguments that exclude each other, NotImplementedError for options of processes and
+    accelerators. `pin_memory=True` warns: there is no accelerator.
     """
 
     def __init__(
@@ -44,11 +45,15 @@ class DataLoader:
         drop_last: bool = False,
         timeout: float = 0,
         worker_init_fn: Callable[[int], Any] | None = None,
-        *,
+        multiprocessing_context: None = None,
         generator: Generator | None = None,
+        *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
+        _check_unsupported(multiprocessing_context, pin_memory_device, in_order)
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, worker_init_fn)
         if pin_memory:
             warnings.warn("DataLoader: pin_memory=True has no effect: there is no accelerator here", stacklevel=2)
@@ -129,6 +134,23 @@ class _Endless:
 
     def __iter__(self) -> Iterator[int]:
         return itertools.repeat(0)
+
+
+def _check_unsupported(multiprocessing_context: Any, pin_memory_device: str, in_order: bool) -> None:
+    if multiprocessing_context is not None:
+        raise NotImplementedError(
+            f"DataLoader: multiprocessing_context={multiprocessing_context!r} is not supported: the workers are "
+            "threads and need no context; leave it out"
+        )
+    if pin_memory_device:
+        raise NotImplementedError(
+            f"DataLoader: pin_memory_device={pin_memory_device!r} is not supported: there is no accelerator; leave "
+            "it out"
+        )
+    if not in_order:
+        raise NotImplementedError(
+            "DataLoader: in_order=False is not supported: batches come in the sampler's order; leave it out"
+        )
 
 
 def _check_workers(

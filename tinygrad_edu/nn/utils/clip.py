@@ -1,4 +1,4 @@
-"""Helpers over the parameters of a model: limiting gradients, one vector of everything."""
+"""Limiting gradients, all together by their norm or one by one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.autograd import versions
-from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.functions.common import plain
-from tinygrad_edu.ops.movement import cat
 from tinygrad_edu.recording import wrap
 from tinygrad_edu.tensor import Tensor
 
@@ -21,19 +19,22 @@ def _gradients(parameters: Any) -> list[Tensor]:
     return [p for p in tensors if p.grad is not None]
 
 
-def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
-    """Scale all gradients together so that their norm is at most max_norm; returns the norm before.
+    """The norm of all tensors together, as if they were one vector.
 
-    grad ← grad · min(1, max_norm / (‖grads‖ + 10⁻⁶))
+    foreach chooses among PyTorch's loops over tensors, which give the same numbers; here there is one.
     Raises RuntimeError for a norm that is not finite, if error_if_nonfinite.
     """
-    owners = _gradients(parameters)
-    if not owners:
+    arrays = [x.array for x in ([tensors] if isinstance(tensors, Tensor) else tensors)]
+    if not arrays:
         return plain(np.float32(0.0))
     p = float(norm_type)
-    flat = np.concatenate([np.abs(o.grad.array).ravel() for o in owners])  # type: ignore[union-attr]
+    flat = np.concatenate([np.abs(a).ravel() for a in arrays])
     if p == float("inf"):
         total = flat.max() if flat.size else flat.dtype.type(0)
     elif p == 2.0:
@@ -45,6 +46,25 @@ def clip_grad_norm_(
             f"The total norm of order {p} for gradients from `parameters` is non-finite, so it cannot be clipped. To "
             f"disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
         )
+    return plain(total)
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scale all gradients together so that their norm is at most max_norm; returns the norm before.
+
+    grad ← grad · min(1, max_norm / (‖grads‖ + 10⁻⁶))
+    Raises RuntimeError for a norm that is not finite, if error_if_nonfinite.
+    """
+    owners = _gradients(parameters)
+    if not owners:
+        return plain(np.float32(0.0))
+    total = get_total_norm([o.grad for o in owners], norm_type, error_if_nonfinite).array  # type: ignore[misc]
     scale = min(1.0, float(max_norm) / (float(total) + 1e-6)) if np.isfinite(total) else float(max_norm) / float(total)
     for owner in owners:
         with np.errstate(invalid="ignore"):  # inf · 0 is NaN, as in PyTorch
@@ -53,7 +73,7 @@ def clip_grad_norm_(
     return plain(total)
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Limit every entry of every gradient to [−clip_value, clip_value]."""
     for owner in _gradients(parameters):
         _replace(owner, np.clip(owner.grad.array, -float(clip_value), float(clip_value)))  # type: ignore[union-attr]
@@ -68,23 +88,3 @@ def _replace(owner: Tensor, values: Any) -> None:
         versions.bump(grad.array)
     else:
         owner.grad = wrap(values)
-
-
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All entries, one parameter after the other, as one vector (recorded like any other operation)."""
-    return cat([p.reshape(-1) for p in parameters])
-
-
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Write the entries of a vector back into the parameters, in place."""
-    if not isinstance(vec, Tensor):
-        raise TypeError(f"expected Tensor, but got: {type(vec).__name__}")
-    owners = list(parameters)
-    total = sum(p.numel() for p in owners)
-    if vec.array.shape != (total,):
-        raise ShapeError(f"vector_to_parameters: the parameters have {total} entries, vec is {tuple(vec.shape)}")
-    start = 0
-    for p in owners:
-        np.copyto(p.array, vec.array[start : start + p.numel()].reshape(p.array.shape), casting="same_kind")
-        versions.bump(p.array)
-        start += p.numel()
