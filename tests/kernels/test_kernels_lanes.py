@@ -183,7 +183,7 @@ def test_python_threads_at_once(monkeypatch, smallest):
 GUARDED = """
     import ctypes, mmap
     import numpy as np
-    from tinygrad_edu.kernels.compiled import convolution_lanes as lanes
+    from tinygrad_edu.kernels.compiled import convolution_lanes as lanes, pooling, products
     libc = ctypes.CDLL(None)
     keep, page = [], mmap.PAGESIZE
     def guarded(size, at_end):
@@ -208,8 +208,9 @@ GUARDED = """
             return copy(empty(shape, dtype), at_end)
         def zeros(self, shape, dtype=float):
             return copy(np.zeros(shape, dtype), at_end)
-    lanes.np = Arrays()
-    lanes.PARALLEL = 10**18
+    for module in (lanes, products, pooling):
+        module.np = module.memory = Arrays()
+    lanes.PARALLEL = products.PARALLEL = 10**18
     rng = np.random.default_rng(0)
     for trial in range(120):
         at_end = trial % 2 == 0
@@ -225,6 +226,18 @@ GUARDED = """
         out = lanes.conv2d(x, weight, *options)
         lanes.conv2d_input_grad(out, weight, x.shape, *options)
         lanes.conv2d_weight_grad(out, x, weight.shape, *options)
+        n, k, m = (int(rng.integers(1, high)) for high in (40, 700, 90))
+        x, y, bias = (copy(rng.standard_normal(shape).astype(dtype), at_end) for shape in ((n, k), (k, m), (m,)))
+        turned_x, turned_y = copy(np.ascontiguousarray(x.T), at_end).T, copy(np.ascontiguousarray(y.T), at_end).T
+        for one in (x, turned_x):
+            for other in (y, turned_y):
+                np.testing.assert_allclose(products.matmul(one, other), x @ y, rtol=1e-3, atol=1e-3)
+            products.affine(one, turned_y.T, bias, True)
+        for stride in (1, 2):
+            shape = (2, 1, int(rng.integers(2, 9)), int(rng.integers(2, 80)))
+            x = copy(rng.standard_normal(shape).astype(dtype), at_end)
+            out, indices = pooling.max_pool2d(x, (2, 2), (stride, 2), (0, 0), (1, 1), False)
+            pooling.max_pool2d_backward(out, indices, shape, stride == 2)
     print("inside")
 """
 
@@ -259,10 +272,20 @@ def test_any_vector_unit(unit, tmp_path):
     said = run(
         """
         import numpy as np
-        from tinygrad_edu.kernels.compiled import convolution_lanes as lanes
-        from tinygrad_edu.kernels.reference import convolution as reference
+        from tinygrad_edu.kernels.compiled import convolution_lanes as lanes, pooling, products
+        from tinygrad_edu.kernels.reference import convolution as reference, pooling as pools
         rng = np.random.default_rng(0)
         for dtype in (np.float32, np.float64):
+            x, y = rng.standard_normal((13, 340)).astype(dtype), rng.standard_normal((340, 37)).astype(dtype)
+            for other in (y, np.array(y, order="F")):
+                np.testing.assert_allclose(products.matmul(x, other), x @ y, rtol=1e-4, atol=1e-4)
+            x = rng.standard_normal((2, 3, 6, 30)).astype(dtype)
+            twos = ((2, 2), (2, 2), (0, 0), (1, 1), False)
+            (out, at), expected = pooling.max_pool2d(x, *twos), pools.max_pool2d(x, *twos)
+            np.testing.assert_array_equal(out, expected[0])
+            np.testing.assert_array_equal(at, expected[1])
+            np.testing.assert_array_equal(
+                pooling.max_pool2d_backward(out, at, x.shape, True), pools.max_pool2d_backward(out, at, x.shape, True))
             for n, c, o in ((9, 3, 8), (5, 4, 6)):
                 x, weight = rng.standard_normal((n, c, 6, 7)).astype(dtype), np.ones((o, c, 3, 3), dtype)
                 options = ((2, 1), (1, 1), (1, 2), 1)
