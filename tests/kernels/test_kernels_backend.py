@@ -19,6 +19,7 @@ from tinygrad_edu import kernels
 from tinygrad_edu.kernels import reference
 from tinygrad_edu.kernels.backend import twins
 from tinygrad_edu.kernels.reference import (
+    activations,
     batch_norm,
     channels,
     convolution,
@@ -33,6 +34,7 @@ from tinygrad_edu.kernels.reference import (
 
 ROOT = str(Path(tinygrad_edu.__path__[0]).parent)
 FAMILIES = {
+    "activations": activations,
     "elementwise": elementwise,
     "reductions": reductions,
     "products": products,

@@ -7,6 +7,7 @@ fresh arrays, 0-d ones included; no NumPy warning escapes.
 
 from __future__ import annotations
 
+from .activations import gelu, gelu_backward
 from .backend import backend, get_num_threads, set_num_threads, use_backend
 from .channels import accumulate, add_channel_bias, channel_sum
 from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
@@ -111,6 +112,8 @@ __all__ = [
     "get_num_threads",
     "layer_norm",
     "layer_norm_backward",
+    "gelu",
+    "gelu_backward",
     "log",
     "log10",
     "log1p",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..errors import ShapeError
 from .backend import Gate, twins
 from .quiet import Array
@@ -105,7 +107,7 @@ def avg_pool2d_backward(
     """
     shape = pool_shape("avg_pool2d_backward", x_shape, kernel_size, stride, padding, (1, 1), ceil_mode)
     check_same_shape("avg_pool2d_backward", "grad", grad.shape, shape)
-    small = grad.size < _avg_backward.minimum
+    small = math.prod(x_shape) < _avg_backward.minimum
     kernel = reference.avg_pool2d_backward if small else twins("pooling").avg_pool2d_backward
     out: Array = kernel(grad, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     return out

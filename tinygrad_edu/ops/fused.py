@@ -247,3 +247,22 @@ cross_entropy.backward_jointly(
         None,
     )
 )
+
+
+@op(
+    symbol="gelu",
+    formula="{x} Φ({x})",
+    gradients={"x": "{grad} · (Φ({x}) + {x} φ({x}))"},
+    precedence=2,
+    title="GELU",
+    method=False,
+)
+def gelu(x: Array) -> Array:
+    """x Φ(x), Φ the distribution function of the normal distribution.  Any shape.
+
+    Source: Hendrycks and Gimpel (2016).
+    """
+    return kernels.gelu(x)
+
+
+gelu.backward_jointly(lambda grad, x: (kernels.gelu_backward(grad, x),))

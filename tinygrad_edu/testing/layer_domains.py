@@ -103,6 +103,11 @@ def _cross_entropy(choose: Chooser) -> Inputs:
     return [x, labels], {"ignore_index": choose.choice([-100, 0])}
 
 
+@inputs_for(ops.fused.gelu)
+def _gelu(choose: Chooser) -> Inputs:
+    return [values(choose, shape_of(choose))], {}
+
+
 @inputs_for(ops.fused.linear)
 def _linear(choose: Chooser) -> Inputs:
     x = values(choose, shape_of(choose, min_dims=1))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.autograd.modes import composite, mode
+from tinygrad_edu.autograd.modes import composite, fuses, mode
 from tinygrad_edu.errors import ShapeError
 from tinygrad_edu.functions import reductions
 from tinygrad_edu.functions.common import check_tensor, plain
@@ -98,11 +98,18 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     x = floating("gelu", input)
     if approximate == "none":
-        return x * 0.5 * (_p.erf(x * math.sqrt(0.5)) + 1.0)
+        return ops.fused.gelu(x) if fuses(x.array.size) else _gelu(x)
     if approximate == "tanh":
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
         return x * 0.5 * (_p.tanh(inner) + 1.0)
     raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")
+
+
+def _gelu(x: Tensor) -> Tensor:
+    return x * 0.5 * (_p.erf(x * math.sqrt(0.5)) + 1.0)
+
+
+ops.fused.gelu.composition = _gelu
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
