@@ -11,7 +11,7 @@ help:
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  time the engine against PyTorch, MyGrad, autograd and DeZero, where installed"
-	@echo "make docs   the reference of every op, in out/docs/"
+	@echo "make docs   the reference of every op, in out/docs/, and what of PyTorch is here, docs/coverage.md"
 	@echo "make clean  remove everything that was made"
 
 $(STAMP): setup.cfg pyproject.toml
@@ -36,6 +36,7 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(RUN) -m tinygrad_edu.reference out/docs
+	$(RUN) -m tinygrad_edu.coverage docs/coverage.md
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -42,7 +42,17 @@ def check_device(spec: Any) -> None:
         device(spec)
 
 
-class cuda:
+class _Without(type):
+    """The class of `cuda`: what it lacks is an error that says why."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise AttributeError(
+            f"cuda has no attribute {name!r}: tinygrad_edu runs on the CPU only; ask for it under "
+            f"`if cuda.is_available()`, which is False here"
+        )
+
+
+class cuda(metaclass=_Without):
     """PyTorch's `torch.cuda`, of which only the question is answered."""
 
     @staticmethod
@@ -60,6 +70,10 @@ class cuda:
         """Nothing to seed."""
 
     manual_seed = manual_seed_all
+
+    @staticmethod
+    def empty_cache() -> None:
+        """Nothing to empty."""
 
 
 class backends:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import ops
+from tinygrad_edu import missing, ops
 from tinygrad_edu.autograd.modes import mode
 from tinygrad_edu.errors import DTypeError, LinAlgError, ShapeError
 from tinygrad_edu.functions import products, reductions, return_types
@@ -268,3 +268,5 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 
 
 matrix_power = products.matrix_power
+
+__getattr__ = missing.refusal(__name__, __all__)

@@ -20,7 +20,7 @@ INSTEAD = {
     "complex64 complex128 cfloat cdouble complex real imag conj angle polar view_as_real view_as_complex": (
         "there are no complex numbers; keep real and imaginary parts as two tensors"
     ),
-    "fft stft istft hann_window hamming_window blackman_window": "use numpy.fft on x.numpy(); it has no gradient",
+    "fft stft istft": "use numpy.fft on x.numpy(); it has no gradient",
     "sparse sparse_coo_tensor sparse_csr_tensor to_sparse to_dense coalesce": "all tensors are dense; use index_add",
     "jit compile compiler export fx script": "write the function as it is; heavy ops are compiled by themselves",
     "func vmap": "use autograd.functional, or batch the dims by hand and broadcast",
@@ -44,43 +44,54 @@ INSTEAD = {
     "histogramdd": "use histogram, or numpy.histogramdd on x.numpy()",
     "set_flush_denormal set_float32_matmul_precision get_float32_matmul_precision": "float32 is never shortened",
     "nextafter nextafter_": "use numpy.nextafter on x.numpy()",
-    "as_strided_scatter select_scatter slice_scatter": "clone the tensor and assign to a part: y = x.clone(); y[0] = ...",  # noqa: E501
-    "bartlett_window kaiser_window": "use from_numpy on numpy.bartlett or numpy.kaiser",
-    "detach": "use x.detach()",
+    "as_strided_scatter select_scatter slice_scatter": "clone the tensor and assign: y = x.clone(); y[0] = ...",
+    "bartlett_window blackman_window hamming_window hann_window kaiser_window": (
+        "use from_numpy on numpy.bartlett, blackman, hamming, hanning or kaiser"
+    ),
     "empty_strided frombuffer from_file": "use empty and permute, or from_numpy on what NumPy makes",
-    "get_device": "x.device is the CPU",
     "get_num_interop_threads set_num_interop_threads": "use get_num_threads and set_num_threads",
     "lstsq solve": "PyTorch removed it: use linalg.lstsq and linalg.solve",
     "range": "PyTorch deprecated it: use arange, which leaves out the end",
     "set_default_tensor_type": "use set_default_dtype",
-    "special": "most of its functions are here: expm1, log1p, logit, digamma, polygamma, xlogy, logsumexp, softmax, ...",  # noqa: E501
+    "special": "its functions that are here are at the top: expm1, log1p, logit, digamma, polygamma, xlogy",
     "split_with_sizes": "use split, which takes a list of sizes too",
     "to_dlpack": "use utils.dlpack.to_dlpack, or give the tensor itself to from_dlpack of the other library",
     "unravel_index": "use divisions: (i // columns, i % columns), or numpy.unravel_index",
-    "prelu": "use nn.functional.prelu(x, weight)",
-    "hardshrink": "use nn.functional.hardshrink",
     "resize resize_as": "use reshape",
     "ShortTensor CharTensor HalfTensor": "use FloatTensor, DoubleTensor, LongTensor, IntTensor or ByteTensor",
 }
 # The same for the modules below the top.
 _LAZY = "give the number of input channels or features, which a Lazy layer finds out by itself"
-_VOLUME = "layers take up to two spatial dims; fold the third into the batch or the channels by reshape"
+_VOLUME = "there are at most two spatial dims; use the 2d one with the third dim folded into the batch or the channels"
 INSTEAD_IN = {
+    "": {
+        "conv3d conv_transpose3d": _VOLUME,
+        "detach": "use x.detach()",
+        "get_device": "x.device is the CPU",
+    },
+    "Tensor": {"prelu": "use nn.functional.prelu(x, weight)", "hardshrink": "use nn.functional.hardshrink"},
     "nn": {
         "LazyBatchNorm1d LazyBatchNorm2d LazyConv1d LazyConv2d LazyConvTranspose1d LazyConvTranspose2d": _LAZY,
         "LazyInstanceNorm1d LazyInstanceNorm2d LazyLinear": _LAZY,
+        "LazyBatchNorm3d LazyConv3d LazyConvTranspose3d LazyInstanceNorm3d": _VOLUME,
         "AdaptiveAvgPool3d AdaptiveMaxPool3d AvgPool3d BatchNorm3d CircularPad3d ConstantPad3d Conv3d": _VOLUME,
         "ConvTranspose3d Dropout3d InstanceNorm3d MaxPool3d ReflectionPad3d ReplicationPad3d ZeroPad3d": _VOLUME,
         "AdaptiveLogSoftmaxWithLoss": "use Linear and CrossEntropyLoss",
         "CTCLoss": "align input and target first, then use CrossEntropyLoss at each step",
         "CrossMapLRN2d": "use LocalResponseNorm",
-        "DataParallel SyncBatchNorm": "there is one device; use the module itself, or BatchNorm2d",
+        "DataParallel": "there is one device; use the module itself",
+        "SyncBatchNorm": "there is one device; use BatchNorm1d or BatchNorm2d",
         "EmbeddingBag": "use Embedding, then .sum(1) or .mean(1)",
         "FractionalMaxPool2d FractionalMaxPool3d": "use MaxPool2d or AdaptiveMaxPool2d",
         "LPPool1d LPPool2d LPPool3d": "use AvgPool2d on x.pow(p), times the size of the window, to the power 1/p",
         "MaxUnpool1d MaxUnpool2d MaxUnpool3d": "use Upsample or ConvTranspose2d",
         "RNNBase RNNCellBase": "use RNN, LSTM, GRU or their cells",
         "TripletMarginWithDistanceLoss": "write it: clamp(distance(a, p) - distance(a, n) + margin, min=0).mean()",
+    },
+    "nn.Module": {
+        "cuda": "there is one device, the CPU; `if cuda.is_available()` keeps code from asking",
+        "half": "use .float() or .double()",
+        "register_backward_hook": "PyTorch deprecated it: use register_full_backward_hook",
     },
     "nn.functional": {
         "adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d conv3d conv_transpose3d dropout3d max_pool3d": _VOLUME,
@@ -102,9 +113,6 @@ INSTEAD_IN = {
         "skip_init": "make the module; its initialisation is quick",
         "stateless": "build the module anew, or load another state_dict",
     },
-    "nn.utils.rnn": {
-        "PackedSequence unpack_sequence": "use pad_sequence, run the RNN on the padded tensor, and unpad_sequence",
-    },
     "optim": {
         "ASGD Rprop": "use SGD or RMSprop",
         "Adadelta Adamax NAdam RAdam Adafactor Muon": "use Adam or AdamW",
@@ -116,7 +124,7 @@ INSTEAD_IN = {
         "tensorboard": "keep a list of numbers per epoch and draw it with visualize.curves",
         "checkpoint": "nothing is recomputed here; all values that backward needs are kept",
         "model_zoo": "there are no pretrained models; save and load your own with save and load",
-        "benchmark bottleneck": "use time.perf_counter or timeit around the code",
+        "benchmark": "use time.perf_counter or timeit around the code",
         "cpp_extension": "write an autograd.Function, in NumPy or Numba",
     },
     "utils.data": {
@@ -144,13 +152,17 @@ def _by_name(table: dict[str, str]) -> dict[str, str]:
     return {name: advice for names, advice in table.items() for name in names.split()}
 
 
-_INSTEAD = {"tinygrad_edu": _by_name(INSTEAD), "Tensor": _by_name(INSTEAD)}
-_INSTEAD.update({f"tinygrad_edu.{module}": _by_name(table) for module, table in INSTEAD_IN.items()})
+_INSTEAD = _by_name(INSTEAD)
+_INSTEAD_IN = {owner: _by_name(table) for owner, table in INSTEAD_IN.items()}
 
 
 def advice(owner: str, name: str) -> str | None:
-    """The nearest supported way to what PyTorch has under this name; None if there is none on the list."""
-    return _INSTEAD.get(owner, {}).get(name)
+    """The nearest supported way to what PyTorch's `owner` has under this name; None if it is not on the list.
+
+    owner: "tinygrad_edu", a module below it ("tinygrad_edu.nn"), or "Tensor".
+    """
+    own = _INSTEAD_IN.get(owner.removeprefix("tinygrad_edu").removeprefix("."), {}).get(name)
+    return _INSTEAD.get(name) if own is None and owner in ("tinygrad_edu", "Tensor") else own
 
 
 def message(owner: str, name: str, names: Iterable[str]) -> str:

@@ -104,9 +104,6 @@ def test_unpad_sequence():
 @pytest.mark.parametrize(
     ("error", "words", "call"),
     [
-        (NotImplementedError, "pad_sequence", lambda: nn.utils.rnn.pack_padded_sequence(tg.ones(2, 2), [2, 1])),
-        (NotImplementedError, "pad_sequence", lambda: nn.utils.rnn.pack_sequence([tg.ones(2)])),
-        (NotImplementedError, "pad_sequence", lambda: nn.utils.rnn.pad_packed_sequence(tg.ones(2))),
         (RuntimeError, "differ in their first dim only", lambda: pad([tg.ones(2, 2), tg.ones(2, 3)])),
         (RuntimeError, "empty list", lambda: nn.utils.rnn.pad_sequence([])),
         (RuntimeError, "'right' or 'left'", lambda: nn.utils.rnn.pad_sequence([tg.ones(2)], padding_side="top")),

@@ -189,7 +189,7 @@ def test_initialisation():
         (ShapeError, "hx should also be 2-D but got 3-D", lambda: nn.GRU(3, 4)(tg.ones(5, 3), tg.ones(1, 1, 4))),
         (ShapeError, "sequence length to be larger than 0", lambda: nn.GRU(3, 4)(tg.ones(0, 2, 3))),
         (TypeError, "hx must be a tuple", lambda: nn.LSTM(3, 4)(tg.ones(5, 2, 3), tg.ones(1, 2, 4))),
-        (TypeError, "packed sequences are not supported", lambda: nn.LSTM(3, 4)([tg.ones(5, 3)])),
+        (TypeError, "must be a Tensor or a PackedSequence", lambda: nn.LSTM(3, 4)([tg.ones(5, 3)])),
         (ValueError, "does not match weight dtype", lambda: nn.LSTM(3, 4)(tg.ones(5, 2, 3, dtype=tg.float64))),
         (ValueError, "Unknown nonlinearity", lambda: nn.RNN(3, 4, nonlinearity="elu")),
         (ValueError, "dropout should be a number in range", lambda: nn.RNN(3, 4, dropout=2)),

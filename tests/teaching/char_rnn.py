@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn, optim
-from torch.nn.utils.rnn import pad_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 rng = np.random.default_rng(21)
 text = "hello recurrent world. " * 12
@@ -146,6 +146,13 @@ both = fill(nn.GRU(5, 4, num_layers=2, bidirectional=True))
 both_out, h_n = both(sequence)
 ends_meet = torch.cat([both_out[-1, :, :4], both_out[0, :, 4:]], dim=1)
 
+# Both directions over sequences of different lengths need them packed.
+shuffled, sizes = padded[[1, 0, 2]], torch.tensor([4, 6, 2])
+packed = pack_padded_sequence(shuffled.transpose(0, 1), sizes, enforce_sorted=False)
+packed_out, packed_h = both(packed)
+unpacked, out_lengths = pad_packed_sequence(packed_out)
+shortest = both(parts[2])[0]
+
 results = {
     "losses": losses,
     "top": p,
@@ -159,6 +166,7 @@ results = {
     "h_n": h_n.detach(),
     "both": both_out.detach(),
     "last": last.detach(),
+    "packed": [packed.data, packed.batch_sizes, unpacked, out_lengths, packed_h],
     "names": [name for name, _ in both.named_parameters()],
     "model": str(net) + str(both) + str(gru),
 }
@@ -166,6 +174,7 @@ results = {
 
 def goal():
     assert losses[-1] < losses[0] / 2
+    np.testing.assert_allclose(unpacked[:2, 2].detach().numpy(), shortest.detach().numpy(), atol=1e-5)
     for mine, other in zip(by_hand, theirs, strict=True):
         np.testing.assert_allclose(mine[0].numpy(), other[0].numpy(), atol=1e-5)
         np.testing.assert_allclose(mine[1].numpy(), other[1].numpy(), atol=1e-4)

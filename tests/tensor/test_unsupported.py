@@ -147,3 +147,10 @@ def test_numpy_functions_give_tensors_that_share_nothing():
     assert isinstance(np.sqrt(x, out=np.zeros(2, np.float32)), np.ndarray)
     with pytest.raises(RuntimeError, match=r"detach\(\)"):
         np.exp(x.requires_grad_())
+
+
+def test_what_there_is_of_cuda():
+    t.cuda.empty_cache()
+    assert t.cuda.device_count() == 0 and not hasattr(t.cuda, "amp")
+    with pytest.raises(AttributeError, match=r"no attribute 'get_device_name'.*if cuda.is_available"):
+        _ = t.cuda.get_device_name

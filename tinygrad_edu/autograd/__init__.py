@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_edu import missing
 from tinygrad_edu.autograd.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -59,6 +60,7 @@ __all__ = [
     "scope",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "Variable",
     *_ABOVE,
     *_MODULES,
 ]
@@ -69,6 +71,8 @@ def __getattr__(name: str) -> Any:
 
     if name in _MODULES:
         return import_module(f"tinygrad_edu.autograd.{name}")
+    if name == "Variable":
+        return import_module("tinygrad_edu.functions.legacy").Variable
     if name not in _ABOVE:
-        raise AttributeError(f"module 'tinygrad_edu.autograd' has no attribute {name!r}")
+        raise AttributeError(missing.message(__name__, name, () if name.startswith("_") else __all__))
     return getattr(import_module(f"tinygrad_edu.autograd.{_ABOVE[name]}"), name)

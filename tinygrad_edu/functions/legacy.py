@@ -1,4 +1,4 @@
-"""Names of PyTorch's early days that teaching code still uses: FloatTensor(...), x.type(), finfo and iinfo."""
+"""Names of PyTorch's early days that teaching code still uses: FloatTensor(...), x.type(), Variable, finfo, iinfo."""
 
 from __future__ import annotations
 
@@ -60,6 +60,23 @@ def tensor_type(x: Tensor, dtype: Any = None) -> Any:
 def tensor_new(x: Tensor, *data: Any) -> Tensor:
     """x.new(2, 3): an unset tensor of the dtype of x; x.new([1, 2]): from numbers.  See new_empty and new_tensor."""
     return next(kind for kind in _TYPES.values() if kind.dtype is x.dtype)(*data)
+
+
+class _AnyTensor(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor)
+
+
+class Variable(metaclass=_AnyTensor):
+    """Variable(x, requires_grad=False): a leaf that shares the memory of x, as before PyTorch 0.4; every tensor is one.
+
+    `x.detach().requires_grad_()` is the modern way.  Raises TypeError unless x is a Tensor.
+    """
+
+    def __new__(cls, data: Tensor, requires_grad: bool = False) -> Any:
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable: data has to be a tensor, but got {type(data).__name__}; use tensor(data)")
+        return data.detach().requires_grad_(requires_grad)
 
 
 class finfo:

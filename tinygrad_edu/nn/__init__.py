@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygrad_edu import missing
 from tinygrad_edu.nn import functional, init, utils
 from tinygrad_edu.nn.activation import (
     ELU,
@@ -236,3 +237,5 @@ __all__ = [
     "init",
     "utils",
 ]
+
+__getattr__ = missing.refusal(__name__, __all__)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from tinygrad_edu.creation import empty, zeros
 from tinygrad_edu.errors import ShapeError
@@ -15,6 +18,7 @@ from tinygrad_edu.nn.functional import recurrent
 from tinygrad_edu.nn.functional.checks import SizeError
 from tinygrad_edu.nn.module import Module
 from tinygrad_edu.nn.parameter import Parameter
+from tinygrad_edu.nn.utils.rnn import PackedSequence, reversed_places
 from tinygrad_edu.ops.movement import cat, flip
 from tinygrad_edu.tensor import Tensor
 
@@ -87,10 +91,63 @@ class _Recurrent(Module):
     def flatten_parameters(self) -> None:
         """Nothing to do: PyTorch packs the weights for the GPU here."""
 
-    def _run(self, input: Tensor, given: tuple[Tensor, ...] | None) -> tuple[Tensor, States]:
+    def _run(self, input: Tensor | PackedSequence, given: tuple[Tensor, ...] | None) -> tuple[Any, States]:
         """The outputs of the last layer in the input's layout, and each final state (layers · directions, n, k)."""
+        if isinstance(input, PackedSequence):
+            return self._run_packed(input, given)
         x, unbatched = self._checked(input)
-        initial = self._initial(x, given, unbatched)
+
+        def one_way(x: Tensor, start: States, weights: tuple[Any, ...], reverse: int) -> tuple[Tensor, ...]:
+            steps, *last = self._one_layer(flip(x, (0,)) if reverse else x, start, *weights)
+            return (flip(steps, (0,)) if reverse else steps, *last)
+
+        x, finals = self._over_layers(x, self._initial(x, given, unbatched), one_way)
+        if unbatched:
+            return x.squeeze(1), [state.squeeze(1) for state in finals]
+        return (x.transpose(0, 1) if self.batch_first else x), finals
+
+    def _run_packed(self, packed: PackedSequence, given: tuple[Tensor, ...] | None) -> tuple[PackedSequence, States]:
+        """`_run` for sequences of different lengths, of which each ends at its own step."""
+        self._checked(packed.data)
+        sizes = packed.batch_sizes.array
+        initial = self._initial(packed.data[: int(sizes[0])].unsqueeze(0), given, False)
+        if packed.sorted_indices is not None:
+            initial = [state[:, packed.sorted_indices] for state in initial]
+        backwards = reversed_places(sizes)
+
+        def one_way(x: Tensor, start: States, weights: tuple[Any, ...], reverse: int) -> tuple[Tensor, ...]:
+            steps, *last = self._one_packed_layer(x[backwards] if reverse else x, sizes, start, weights)
+            return (steps[backwards] if reverse else steps, *last)
+
+        x, finals = self._over_layers(packed.data, initial, one_way)
+        if packed.unsorted_indices is not None:
+            finals = [state[:, packed.unsorted_indices] for state in finals]
+        return packed._replace(data=x), finals
+
+    def _one_packed_layer(
+        self, x: Tensor, sizes: np.ndarray, start: States, weights: tuple[Any, ...]
+    ) -> tuple[Tensor, ...]:
+        """`_one_layer` for packed x (Σ lengths, in), in stretches of steps between which sequences end."""
+        outputs: States = []
+        ended: list[States] = [[] for _ in start]
+        borders = [0, *(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(sizes)]
+        done, states = 0, start
+        for k, begin in enumerate(borders[:-1]):
+            steps, going = borders[k + 1] - begin, int(sizes[begin])
+            stretch = x[done : done + steps * going].reshape(steps, going, -1)
+            done += steps * going
+            out, *states = self._one_layer(stretch, states, *weights)
+            outputs.append(out.reshape(steps * going, -1))
+            left = int(sizes[borders[k + 1]]) if k + 2 < len(borders) else 0
+            for final, state in zip(ended, states, strict=True):
+                final.insert(0, state[left:])  # those that end last stand first
+            states = [state[:left] for state in states]
+        return (cat(outputs), *(cat(final) for final in ended))
+
+    def _over_layers(
+        self, x: Tensor, initial: States, one_way: Callable[..., tuple[Tensor, ...]]
+    ) -> tuple[Tensor, States]:
+        """The outputs of the last layer and the final states, from one_way(x, start, weights, reverse)."""
         directions = 2 if self.bidirectional else 1
         finals: list[States] = [[] for _ in self.states]
         for layer in range(self.num_layers):
@@ -98,17 +155,14 @@ class _Recurrent(Module):
             for d in range(directions):
                 start = [state[layer * directions + d] for state in initial]
                 weights = self._weights(layer, "_reverse" if d else "")
-                steps, *last = self._one_layer(flip(x, (0,)) if d else x, start, *weights)
-                outputs.append(flip(steps, (0,)) if d else steps)
+                steps, *last = one_way(x, start, weights, d)
+                outputs.append(steps)
                 for final, state in zip(finals, last, strict=True):
                     final.append(state)
             x = outputs[0] if directions == 1 else cat(outputs, dim=-1)
             if self.dropout and layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout, self.training)
-        joined = [stack(final) for final in finals]
-        if unbatched:
-            return x.squeeze(1), [state.squeeze(1) for state in joined]
-        return (x.transpose(0, 1) if self.batch_first else x), joined
+        return x, [stack(final) for final in finals]
 
     def _weights(self, layer: int, suffix: str) -> tuple[Any, ...]:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -125,8 +179,8 @@ class _Recurrent(Module):
         name = self.picture_detail()
         if not isinstance(input, Tensor):
             raise TypeError(
-                f"{name}: the input must be a Tensor, not {type(input).__name__} (packed sequences are not supported: "
-                f"pad them with nn.utils.rnn.pad_sequence)"
+                f"{name}: the input must be a Tensor or a PackedSequence, not {type(input).__name__}; see "
+                f"nn.utils.rnn.pack_sequence"
             )
         if input.ndim not in (2, 3):
             layout = "(n, t, in)" if self.batch_first else "(t, n, in)"
@@ -223,7 +277,7 @@ class RNN(_Recurrent):
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
         self.nonlinearity = nonlinearity
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Any, Tensor]:
         """All outputs and the final state."""
         outputs, (final,) = self._run(input, None if hx is None else (hx,))
         return outputs, final
@@ -268,7 +322,9 @@ class LSTM(_Recurrent):
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
         self.proj_size = proj_size
 
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Any, tuple[Tensor, Tensor]]:
         """All outputs and the final (h, c)."""
         if hx is not None and (not isinstance(hx, (tuple, list)) or len(hx) != 2):
             raise TypeError(f"LSTM: hx must be a tuple (h_0, c_0) of two tensors, got {type(hx).__name__}")
@@ -293,7 +349,7 @@ class GRU(_Recurrent):
 
     gates = 3
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Any, Tensor]:
         """All outputs and the final state."""
         outputs, (final,) = self._run(input, None if hx is None else (hx,))
         return outputs, final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygrad_edu import missing
 from tinygrad_edu.nn.functional import recurrent  # noqa: F401  sets what the fused recurrent ops stand for
 from tinygrad_edu.nn.functional.activation import (
     elu,
@@ -190,3 +191,5 @@ __all__ = [
     "unfold",
     "upsample",
 ]
+
+__getattr__ = missing.refusal(__name__, __all__)

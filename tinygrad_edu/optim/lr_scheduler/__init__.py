@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygrad_edu import missing
 from tinygrad_edu.optim.lr_scheduler.base import LRScheduler
 from tinygrad_edu.optim.lr_scheduler.composed import ChainedScheduler, SequentialLR
 from tinygrad_edu.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
@@ -38,3 +39,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+__getattr__ = missing.refusal(__name__, __all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygrad_edu import missing
 from tinygrad_edu.utils.data.collate import default_collate, default_convert
 from tinygrad_edu.utils.data.dataset import (
     ChainDataset,
@@ -43,3 +44,5 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+__getattr__ = missing.refusal(__name__, __all__)
