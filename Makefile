@@ -4,14 +4,15 @@ VENV   ?= .venv
 RUN     = $(VENV)/bin/python
 STAMP   = $(VENV)/.installed
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench docs kernels clean
 
 help:
 	@echo "make demo   train a small CNN on real scans, draw its graph, check every gradient; results in out/"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  time the engine against PyTorch, MyGrad, autograd and DeZero, where installed"
-	@echo "make docs   the reference of every op, in out/docs/, and what of PyTorch is here, docs/coverage.md"
+	@echo "make kernels  compile the kernels ahead; after a change to their sources"
+	@echo "make docs   the reference of every name and op as HTML, in out/docs/, and what of PyTorch is here, docs/coverage.md"
 	@echo "make clean  remove everything that was made"
 
 $(STAMP): setup.cfg pyproject.toml
@@ -35,8 +36,11 @@ bench: $(STAMP)
 	$(RUN) -m benchmarks
 
 docs: $(STAMP)
-	$(RUN) -m tinygrad_edu.reference out/docs
+	$(RUN) docs/make_docs.py out/docs
 	$(RUN) -m tinygrad_edu.coverage docs/coverage.md
+
+kernels: $(STAMP)
+	$(RUN) -m tinygrad_edu.kernels.compiled.build
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import tinygrad_edu as torch
 import tinygrad_edu.nn.functional as F
 import visualize
 from tinygrad_edu import nn
+from tinygrad_edu.autograd import keep_values
 
 
 class Perceptron(nn.Module):
@@ -34,21 +36,34 @@ class Perceptron(nn.Module):
         return z3
 
 
-def draw_network(path: Path) -> Path:
-    """The graph of one training step of the perceptron."""
+def train_network() -> tuple[torch.Tensor, dict[str, Any]]:
+    """One training step of the perceptron: its loss, and what pictures of it are called."""
     torch.manual_seed(4)
     model = Perceptron()
     x = torch.randn(4, 3)
     x.name = "x"
-    loss = F.cross_entropy(model(x), torch.tensor([0, 2, 1, 2]))
-    loss.backward()
+    with keep_values():  # also the lines of code, which the page shows
+        loss = F.cross_entropy(model(x), torch.tensor([0, 2, 1, 2]))
+        loss.backward()
     count = sum(p.numel() for p in model.parameters())
-    return visualize.graph(
-        loss,
-        params=dict(model.named_parameters()),
-        title="MLP 3 → 4 → 4 → 3",
-        subtitle=f"sigmoid · tanh · softmax cross-entropy  |  batch 4  |  {count} parameters  |  loss {loss:.4f}",
-    ).render(path)
+    return loss, {
+        "params": dict(model.named_parameters()),
+        "title": "MLP 3 → 4 → 4 → 3",
+        "subtitle": f"sigmoid · tanh · softmax cross-entropy  |  batch 4  |  {count} parameters  |  loss {loss:.4f}",
+    }
+
+
+def draw_network(path: Path) -> Path:
+    """The graph of that step."""
+    loss, names = train_network()
+    return visualize.graph(loss, **names).render(path)
+
+
+def write_page(path: Path) -> Path:
+    """That step as a page that plays it forward and back."""
+    loss, names = train_network()
+    visualize.page(loss, path, **names)
+    return path
 
 
 def draw_batchnorm(path: Path) -> Path:

@@ -1,14 +1,17 @@
 """The main job, from data to pictures: what `make demo` runs.        python demos/tour.py        (under a minute)
 
-Trains a small CNN with BatchNorm on real scans of digits, draws its computational graph and BatchNorm's, the curves
-and the learned filters, and checks the gradients of every op.  Everything lands in out/.
+Begins with a page that plays a small network forward and back, step by step.  Then trains a small CNN with BatchNorm on
+real scans of digits, draws its computational graph and BatchNorm's, the curves and the learned filters, and checks the
+gradients of every op.  Everything lands in out/.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
+import webbrowser
 from pathlib import Path
 
 import figures
@@ -34,6 +37,12 @@ def draw_cnn(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, out: 
     return [drawing.render(out / "cnn.png"), drawing.render(out / "cnn.svg")]
 
 
+def show(path: Path, allowed: bool) -> bool:
+    """Open a page in the browser, where somebody sits in front of a screen; returns whether it was opened."""
+    screen = sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return allowed and screen and sys.stdout.isatty() and webbrowser.open(path.resolve().as_uri())
+
+
 def check_gradients(out: Path) -> tuple[int, int]:
     """Check every op against central differences; print the table and save it."""
     checks = testing.check_ops()
@@ -49,8 +58,13 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="out", help="folder for everything that is made")
+    parser.add_argument("--no-open", action="store_true", help="write the page without opening it in a browser")
     options = parser.parse_args(arguments)
     out = training.output_folder(options.out)
+    print("0. A small network, forward and back, step by step: open this page in a browser")
+    page = figures.write_page(out / "net.html")
+    opened = show(page, not options.no_open)
+    print(f"   {page.resolve()}{' (opened)' if opened else ''}\n")
     torch.manual_seed(options.seed)
 
     print("1. Train a small CNN with BatchNorm on Digits, 1,797 real 8x8 scans")
@@ -80,6 +94,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     figures.draw_batchnorm(out / "batchnorm.png")
 
     made = {
+        "net.html": "a small network that plays forward and backward step by step, in any browser",
         "cnn.png": "the computational graph of one training step of the CNN (cnn.svg for zooming)",
         "network.png": "the same for a small perceptron, with values, gradients and formulas",
         "batchnorm.png": "BatchNorm from primitive operations, with what flows along every edge",

@@ -68,7 +68,7 @@ def test_support_is_read_from_the_code():
 
 
 def test_everything_that_modules_offer_under_pytorchs_names_is_listed():
-    for module in ("nn", "nn.functional", "optim", "optim.lr_scheduler", "utils.data"):
+    for module in ("nn", "nn.functional", "optim", "optim.lr_scheduler", "distributions", "utils.data"):
         offered = importlib.import_module(f"tinygrad_edu.{module}").__all__
         own = {"WorkerInfo", "default_collate", "default_convert", "get_worker_info"}
         assert set(offered) - set(NAMES[f"torch.{module}"]) <= own, module

@@ -30,13 +30,12 @@ LAYERS = [
     ["functions"],
     ["linalg"],
     ["methods", "creation", "printing"]
-    + ["autograd.functional", "autograd.graph", "autograd.records", "autograd.formulas"]
+    + ["autograd.functional", "autograd.graph", "autograd.records", "autograd.formulas", "autograd.lanes"]
     + ["autograd.tape", "autograd.worked"]
     + ["autograd.calls", "autograd.context", "autograd.function", "autograd.derivatives", "autograd.checks"]
     + ["storing", "saving"],
-    ["nn", "optim", "utils"],
-    ["datasets", "testing", "train", "derivation", "summary", "compile", "reference", "coverage"]
-    + ["explanations"],
+    ["nn", "optim", "utils", "distributions"],
+    ["datasets", "testing", "train", "derivation", "summary", "compile", "reference", "coverage"] + ["explanations"],
 ]
 # Late imports that point up, each with its reason.
 DOCUMENTED = {

@@ -26,11 +26,12 @@ from tinygrad_edu.functions import return_types
 from tinygrad_edu.autograd.modes import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )
+from tinygrad_edu.compile import compile
 from tinygrad_edu.creation import (
     arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
     ones_like, scalar_tensor, tensor, zeros, zeros_like,
 )
-from tinygrad_edu.device import backends, cuda, device
+from tinygrad_edu.device import accelerator, backends, cuda, device
 from tinygrad_edu.dtypes import (
     bool_ as bool, can_cast, double, dtype, float32, float64, get_default_dtype, float32 as float, int32, int64,
     int32 as int, long, promote_types, set_default_dtype, uint8,
@@ -116,7 +117,8 @@ from tinygrad_edu.version import __version__
 
 __all__ = [
     "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "Generator", "IntTensor", "LongTensor", "Size",
-    "Tensor", "__version__", "abs", "absolute", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm",
+    "Tensor", "__version__", "abs", "absolute", "accelerator",
+    "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm",
     "addmv", "addr", "adjoint", "all", "allclose", "amax", "amin", "aminmax", "any", "arange", "arccos", "arccosh",
     "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "are_deterministic_algorithms_enabled", "argmax", "argmin",
     "argsort", "argwhere", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d",
@@ -124,7 +126,8 @@ __all__ = [
     "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "block_diag", "bmm",
     "bool", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "bucketize", "can_cast", "cartesian_prod",
     "cat", "cdist", "ceil", "chain_matmul", "cholesky", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone",
-    "column_stack", "combinations", "concat", "concatenate", "copysign", "corrcoef", "cos", "cosh", "count_nonzero",
+    "column_stack", "combinations", "compile",
+    "concat", "concatenate", "copysign", "corrcoef", "cos", "cosh", "count_nonzero",
     "cov", "cross", "cuda", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "default_generator",
     "deg2rad", "det", "device", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma",
     "dist", "div", "divide", "dot", "double", "dsplit", "dstack", "dtype", "e", "einsum", "empty", "empty_like",
@@ -166,13 +169,20 @@ _OF_LAYERS = """
     max_pool2d pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rms_norm selu threshold triplet_margin_loss
 """.split()  # noqa: SIM905
 
+# Answers in words, loaded when the first question is asked.
+_EXPLANATIONS = ("explain", "find_nan", "gradient_report", "summary", "why_grad")
+
 
 def __getattr__(name: str) -> Any:
     """Parts that are seldom needed are loaded on first use, so that importing the package stays quick."""
-    if name in ("datasets", "testing", "train", "derivation"):
+    if name in ("datasets", "distributions", "testing", "train", "derivation"):
         from importlib import import_module
 
         return import_module(f"tinygrad_edu.{name}")
+    if name in _EXPLANATIONS:
+        from tinygrad_edu import explanations
+
+        return getattr(explanations, name)
     if name in _OF_LAYERS and hasattr(nn.functional, name):
         return getattr(nn.functional, name)
     if name.endswith("_") and not name.startswith("_") and name in vars(Tensor):

@@ -69,6 +69,15 @@ DIFFERENCES = {
         "kaiming_normal_ kaiming_uniform_ normal_ orthogonal_ sparse_ trunc_normal_ uniform_ xavier_normal_ "
         "xavier_uniform_": "other random numbers than PyTorch's after the same seed",
     },
+    "torch.optim": {
+        "Adadelta Adamax ASGD NAdam RAdam Rprop": "no foreach, capturable or differentiable",
+        "LBFGS": "the scratch list `al` is not in the state",
+    },
+    "torch.distributions": {
+        "Bernoulli Categorical Normal Uniform": "other random numbers than PyTorch's after the same seed",
+        "constraints": "those of the distributions that are here",
+        "kl_divergence": "among Normal, Categorical, Bernoulli, Uniform and Independent",
+    },
     "torch.utils.data": {
         "DataLoader": "workers are threads; no multiprocessing_context, pin_memory_device or in_order=False",
         "RandomSampler SubsetRandomSampler WeightedRandomSampler random_split": (

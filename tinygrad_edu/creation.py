@@ -40,12 +40,9 @@ def _array(data: Any, dtype: Any) -> Array:
         raise TypeError(f"tensor: cannot make a tensor from {type(data).__name__} of {array.dtype}; it takes numbers")
     if dtype is not None:
         return array.astype(dtypes.of(dtype).dtype)
-    if not typed:
-        if array.dtype.kind == "f" and not _has_typed_floats(data):
-            with np.errstate(over="ignore"):
-                return array.astype(dtypes.get_default_dtype().dtype)
-        if array.size == 0 and array.dtype.kind == "f":
-            return array.astype(dtypes.get_default_dtype().dtype)
+    if not typed and array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(_float_kind(data) if array.size else _kind(None))
     if array.dtype.kind == "i" and array.dtype.itemsize < 4:
         array = array.astype(np.int32)
     elif array.dtype.kind == "u" and array.dtype != np.uint8:
@@ -56,13 +53,19 @@ def _array(data: Any, dtype: Any) -> Array:
     return array
 
 
-def _has_typed_floats(data: Any) -> bool:
-    """True if the first number in nested lists is a NumPy float64, whose width PyTorch keeps."""
-    while isinstance(data, (list, tuple)):
-        if len(data) == 0:
-            return False
-        data = data[0]
-    return isinstance(data, (np.ndarray, np.generic))
+def _float_kind(data: Any) -> Any:
+    """The NumPy dtype of the floats in nested lists: Python's are of the default dtype, NumPy's keep theirs."""
+    found, rest = set(), [data]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, (list, tuple)):
+            rest.extend(item)
+        elif isinstance(item, (np.ndarray, np.generic)):
+            if item.dtype.kind == "f":
+                found.add(item.dtype)
+        elif isinstance(item, float):
+            found.add(_kind(None))
+    return np.result_type(*found) if found else _kind(None)
 
 
 def tensor(

@@ -43,12 +43,12 @@ def check_device(spec: Any) -> None:
 
 
 class _Without(type):
-    """The class of `cuda`: what it lacks is an error that says why."""
+    """The class of `cuda` and `accelerator`: what they lack is an error that says why."""
 
     def __getattr__(cls, name: str) -> Any:
         raise AttributeError(
-            f"cuda has no attribute {name!r}: tinygrad_edu runs on the CPU only; ask for it under "
-            f"`if cuda.is_available()`, which is False here"
+            f"{cls.__name__} has no attribute {name!r}: tinygrad_edu runs on the CPU only; ask for it under "
+            f"`if {cls.__name__}.is_available()`, which is False here"
         )
 
 
@@ -74,6 +74,24 @@ class cuda(metaclass=_Without):
     @staticmethod
     def empty_cache() -> None:
         """Nothing to empty."""
+
+
+class accelerator(metaclass=_Without):
+    """PyTorch's `torch.accelerator`: there is none."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """False."""
+        return False
+
+    @staticmethod
+    def device_count() -> int:
+        """0."""
+        return 0
+
+    @staticmethod
+    def current_accelerator(check_available: bool = False) -> None:
+        """None."""
 
 
 class backends:

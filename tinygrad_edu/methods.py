@@ -324,6 +324,14 @@ def _converter(name: str, target: dtypes.dtype) -> Callable[[Tensor], Tensor]:
     return _named(convert, name, f"The tensor as {target.name}.")
 
 
+def _explain(self: Tensor) -> Any:
+    from importlib import import_module  # on first use, and above this layer
+
+    return import_module("tinygrad_edu.explanations").explain(self)
+
+
+Tensor.explain = _named(_explain, "explain", "How this tensor was made, in words and numbers: `tinygrad_edu.explain`.")  # type: ignore[attr-defined]
+
 _bind_ops()
 _bind_operators()
 _bind_functions()

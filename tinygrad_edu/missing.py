@@ -22,11 +22,10 @@ INSTEAD = {
     ),
     "fft stft istft": "use numpy.fft on x.numpy(); it has no gradient",
     "sparse sparse_coo_tensor sparse_csr_tensor to_sparse to_dense coalesce": "all tensors are dense; use index_add",
-    "jit compile compiler export fx script": "write the function as it is; heavy ops are compiled by themselves",
+    "jit compiler export fx script": "write the function as it is, or give it to compile()",
     "func vmap": "use autograd.functional, or batch the dims by hand and broadcast",
     "amp autocast": "compute in float32",
     "distributed multiprocessing rpc futures": "there is one process and one device",
-    "distributions": "use the draws rand, randn, normal, bernoulli, multinomial, poisson and exponential_",
     "profiler": "use cProfile, or time.perf_counter around the code",
     "hub": "build the model and load its state_dict",
     "quantization quantize_per_tensor quantize_per_channel dequantize": "compute in float32",
@@ -62,6 +61,7 @@ INSTEAD = {
 }
 # The same for the modules below the top.
 _LAZY = "give the number of input channels or features, which a Lazy layer finds out by itself"
+_DISTRIBUTION = "write a subclass of Distribution with sample and log_prob"
 _VOLUME = "there are at most two spatial dims; use the 2d one with the third dim folded into the batch or the channels"
 INSTEAD_IN = {
     "": {
@@ -114,11 +114,27 @@ INSTEAD_IN = {
         "stateless": "build the module anew, or load another state_dict",
     },
     "optim": {
-        "ASGD Rprop": "use SGD or RMSprop",
-        "Adadelta Adamax NAdam RAdam Adafactor Muon": "use Adam or AdamW",
-        "LBFGS": "use Adam; for few parameters, Newton's method with autograd.functional.hessian and linalg.solve",
+        "Adafactor Muon": "use Adam or AdamW",
         "SparseAdam": "gradients are dense: use Adam",
         "swa_utils": "average the state_dicts by hand, under no_grad",
+    },
+    "distributions": {
+        "Beta Binomial Cauchy Chi2 ContinuousBernoulli Dirichlet FisherSnedecor Gamma Geometric Gumbel": _DISTRIBUTION,
+        "HalfCauchy HalfNormal InverseGamma Kumaraswamy Laplace Multinomial NegativeBinomial Pareto": _DISTRIBUTION,
+        "StudentT VonMises Weibull Wishart LKJCholesky": _DISTRIBUTION,
+        "Exponential Poisson": "draw with exponential_ or poisson, and write log_prob by its formula",
+        "LogNormal LogisticNormal TransformedDistribution transforms": (
+            "use Normal on the transformed value, and add the log of the derivative to log_prob"
+        ),
+        "LowRankMultivariateNormal MultivariateNormal": (
+            "use Independent(Normal(loc, scale), 1), or loc + linalg.cholesky(covariance) @ randn"
+        ),
+        "MixtureSameFamily": "use logsumexp(weights.logits + components.log_prob(x), -1)",
+        "OneHotCategorical": "use Categorical, and nn.functional.one_hot on its draws",
+        "OneHotCategoricalStraightThrough RelaxedBernoulli RelaxedOneHotCategorical": (
+            "use nn.functional.gumbel_softmax"
+        ),
+        "ExponentialFamily": "use Distribution",
     },
     "utils": {
         "tensorboard": "keep a list of numbers per epoch and draw it with visualize.curves",

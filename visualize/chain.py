@@ -6,7 +6,7 @@ import math
 
 from tinygrad_edu.autograd.graph import Edge
 
-from .collapse import View, in_order
+from .view import View, in_order
 
 
 def main_chain(view: View) -> list[str]:
@@ -31,6 +31,8 @@ def main_chain(view: View) -> list[str]:
             depth[box.id] = max(ways, default=0)
 
     ends = [output for output in view.outputs if output in depth] or list(view.outputs)
+    order_of = {box.id: box.members[0].order for box in order}
+    ends = [end for end in ends if order_of[end] == 0] or ends  # the line is that of the forward
     if not ends:
         return []
     here = max(ends, key=lambda output: depth.get(output, -1))

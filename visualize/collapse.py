@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from tinygrad_edu.autograd.graph import Edge, Graph, Scope, Vertex
 
-from .numbers import grouped
+from .roll import rolled
+from .view import Box, View, gradient_norm, in_order
+
+__all__ = ["Box", "View", "gradient_norm", "in_order", "view_of"]
 
 FULL_DETAIL = 300  # nodes; beyond this a picture no longer helps
 BUDGET = 150  # nodes aimed at when collapsing automatically
@@ -20,78 +19,47 @@ RANKS = 170  # nodes and headings of modules one below the other: 18,000 pixels,
 ENDS = 30  # nodes kept at each end when a graph stays above LIMIT, or longer than RANKS
 
 
-@dataclass(frozen=True)
-class Box:
-    """One node of the picture: a recorded vertex, a collapsed module, or a gap that stands for many nodes."""
-
-    id: str
-    scope: str
-    members: tuple[Vertex, ...]  # a vertex box has exactly one
-    module: Scope | None = None
-    gap: bool = False
-    inputs: tuple[int, ...] | None = None  # shape that enters a collapsed module
-    result: tuple[int, ...] | None = None  # shape that leaves it
-
-    @property
-    def vertex(self) -> Vertex | None:
-        """The recorded vertex, if the box is one."""
-        return None if self.gap or self.module is not None else self.members[0]
-
-    @property
-    def role(self) -> str:
-        """The role of the vertex; "module" or "gap" for the other boxes."""
-        if self.gap:
-            return "gap"
-        return "module" if self.module is not None else self.members[0].role
-
-    @property
-    def operations(self) -> int:
-        """How many operations the box stands for."""
-        return sum(v.op != "" for v in self.members)
-
-    @property
-    def leaf(self) -> bool:
-        """Whether the box is a vertex without operation."""
-        return self.vertex is not None and self.members[0].op == ""
-
-
-@dataclass(frozen=True)
-class View:
-    """What one picture shows of a graph."""
-
-    graph: Graph
-    boxes: tuple[Box, ...]
-    edges: tuple[Edge, ...]  # between boxes
-    scopes: tuple[Scope, ...]  # those drawn as clusters
-    outputs: tuple[str, ...]
-    depth: int | None
-
-    @property
-    def hidden(self) -> str:
-        """ "showing 38 of 1 204 nodes, depth=1"; "" if nothing is hidden."""
-        shown = sum(box.vertex is not None for box in self.boxes)
-        total = len(self.graph.vertices)
-        if shown == total:
-            return ""
-        depth = "" if self.depth is None else f", depth={self.depth}"
-        cut = ", the middle left out" if any(box.gap for box in self.boxes) else ""
-        return f"showing {grouped(len(self.boxes))} of {grouped(total)} nodes{depth}{cut}"
-
-
-def view_of(graph: Graph, depth: int | None = None) -> View:
-    """The boxes to draw: all up to 300 nodes and 170 ranks, else modules collapsed, else the two ends.
+def view_of(graph: Graph, depth: int | None = None, repeats: bool | None = None) -> View:
+    """The boxes to draw: all up to 300 nodes and 170 ranks, else repeats once, else modules closed, else the two ends.
 
     depth=0 draws one box per top-level module, depth=1 opens these, and so on; a picture of a given depth is cut only
-    where dot could not lay it out. Errors: ValueError if depth < 0.
+    where dot could not lay it out.  repeats: draw runs of equal modules and ops once (None: where there are too many
+    nodes otherwise).  Errors: ValueError if depth < 0.
     """
-    if depth is not None and depth < 0:
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
         raise ValueError(f"visualize.graph: depth is {depth}; it must be 0 (one box per top-level module) or more")
+    if repeats not in (None, True, False):
+        raise ValueError(f"visualize.graph: rolled is {repeats!r}; choose True, False or None (where it is needed)")
     levels = _levels(graph.scopes)
-    given = depth is not None
     view = _collapse(graph, depth, levels)
-    if not given and graph.scopes and (len(graph.vertices) > FULL_DETAIL or _long(view)):
-        view = _collapse(graph, _automatic_depth(graph, levels), levels)
-    return _ends(view) if len(view.boxes) > LIMIT or (not given and _long(view)) else view
+    if repeats:
+        view = rolled(view)
+    if depth is None and _too_much(view):
+        found = _smaller(graph, levels, repeats)
+        # Where nothing brings it within the budget, the two ends of the least bad one are drawn.
+        if found is None:
+            found = _collapse(graph, 0 if graph.scopes else None, levels)
+            found = found if repeats is False else rolled(found)
+        view = found
+    elif depth is not None and repeats is None and len(view.boxes) > LIMIT:
+        view = rolled(view)
+    return _ends(view) if len(view.boxes) > LIMIT or (depth is None and _long(view)) else view
+
+
+def _too_much(view: View) -> bool:
+    return len(view.boxes) > FULL_DETAIL or _long(view)
+
+
+def _smaller(graph: Graph, levels: dict[str, int], repeats: bool | None) -> View | None:
+    """The view with the most detail that stays within the budget and is not too long; None if there is none."""
+    depths = [None, *range(max(levels.values(), default=0), -1 if graph.scopes else 0, -1)]
+    for depth in depths:
+        view = _collapse(graph, depth, levels)
+        if repeats is not False:
+            view = rolled(view)
+        if len(view.boxes) <= BUDGET and not _long(view):
+            return view
+    return None
 
 
 def _long(view: View) -> bool:
@@ -113,60 +81,6 @@ def _long(view: View) -> bool:
     return max(rank.values()) > RANKS
 
 
-def in_order(boxes: Sequence[Box], edges: Iterable[Edge]) -> list[Box]:
-    """The boxes in topological order, each leaf directly before its first use."""
-    index = {box.id: i for i, box in enumerate(boxes)}
-    incoming: list[list[int]] = [[] for _ in boxes]
-    outgoing: list[list[int]] = [[] for _ in boxes]
-    for edge in edges:
-        source, target = index[edge.source], index[edge.target]
-        incoming[target].append(source)
-        outgoing[source].append(target)
-    missing = [sum(not boxes[s].leaf for s in sources) for sources in incoming]
-    ready = [i for i in range(len(boxes)) if not boxes[i].leaf and missing[i] == 0]  # a heap: earliest first
-    placed = [False] * len(boxes)
-    order: list[Box] = []
-
-    def place(i: int) -> None:
-        if not placed[i]:
-            placed[i] = True
-            order.append(boxes[i])
-
-    next_unplaced = 0
-    while True:
-        while ready:
-            i = heapq.heappop(ready)
-            if placed[i]:
-                continue
-            for source in incoming[i]:
-                if boxes[source].leaf:
-                    place(source)
-            place(i)
-            for target in outgoing[i]:
-                missing[target] -= 1
-                if missing[target] == 0:
-                    heapq.heappush(ready, target)
-        # Collapsing can close a circle between modules that feed each other: break it at the earliest box.
-        while next_unplaced < len(boxes) and (placed[next_unplaced] or boxes[next_unplaced].leaf):
-            next_unplaced += 1
-        if next_unplaced == len(boxes):
-            break
-        ready = [next_unplaced]
-    for i in range(len(boxes)):
-        place(i)
-    return order
-
-
-def gradient_norm(members: Iterable[Vertex]) -> float | None:
-    """Euclidean norm of the gradients of all parameters among `members`; None if none was computed."""
-    squares = [
-        float(np.square(v.grad.astype(np.float64)).sum())
-        for v in members
-        if v.role == "parameter" and v.grad is not None
-    ]
-    return math.sqrt(sum(squares)) if squares else None
-
-
 def _levels(scopes: Sequence[Scope]) -> dict[str, int]:
     levels: dict[str, int] = {}
     for scope in scopes:
@@ -181,16 +95,6 @@ def _containers(scopes: Sequence[Scope], depth: int | None, levels: dict[str, in
         inside = container.get(scope.parent, "")
         container[scope.id] = inside or (scope.id if depth is not None and levels[scope.id] >= depth else "")
     return container
-
-
-def _automatic_depth(graph: Graph, levels: dict[str, int]) -> int:
-    """The greatest depth that stays within the node budget and is not too long, 0 if none does."""
-    for depth in range(max(levels.values()), 0, -1):
-        container = _containers(graph.scopes, depth, levels)
-        few = len({container.get(v.scope, "") or v.id for v in graph.vertices}) <= BUDGET
-        if few and not _long(_collapse(graph, depth, levels)):
-            return depth
-    return 0
 
 
 def _collapse(graph: Graph, depth: int | None, levels: dict[str, int]) -> View:

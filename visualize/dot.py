@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tinygrad_edu.autograd.graph import Edge, Scope
 
-from .collapse import Box, View
-from .labels import Style, box_label, clean, edge_label, font, is_loss, scope_detail, scope_label, tooltip
+from .labels import box_label, clean, edge_label, scope_detail, scope_label, worst
 from .layout import ROOM, Layout, layout_of
-from .numbers import bad_word, counted, value_text
+from .legend import Options, heading
+from .marks import DASHED, role_of
 from .theme import FONT
+from .tooltip import tooltip
+from .view import Box, View
 
 if TYPE_CHECKING:
     import graphviz
 
 FORWARD_WIDTH = "1.3"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the caller asked for, defaults decided."""
-
-    title: str
-    subtitle: str
-    direction: str
-    style: Style
-    labels: bool
 
 
 def digraph_of(view: View, options: Options) -> graphviz.Digraph:
@@ -72,80 +63,9 @@ def digraph_of(view: View, options: Options) -> graphviz.Digraph:
         name = _identifier(edge.source, edge.target, edge.input)
         taken[name] = taken.get(name, 0) + 1  # cat([x, x]) takes x twice under one name
         _add_edge(drawing, edge, name if taken[name] == 1 else f"{name}_{taken[name]}", options, layout)
+    for op, tied in layout.ties:
+        _add_tie(drawing, op, tied, options, level=(op, tied) in layout.level)
     return drawing
-
-
-def heading(view: View, options: Options) -> str:
-    """Title, one-line summary and legend as one HTML table, so that they never disturb the layout."""
-    theme = options.style.theme
-    rows = [font(options.title, 18, theme.text, bold=True, limit=90)]
-    rows.append(font("  |  ".join(filter(None, (options.subtitle, _advice(view, options.style)))), 11, theme.muted))
-    rows.append(font(view.hidden, 11, theme.gradient, bold=True))
-    rows += _legend(view, options)
-    cells = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows if row)
-    return (
-        '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">'
-        f'{cells}<TR><TD HEIGHT="8"></TD></TR></TABLE>>'
-    )
-
-
-def _advice(view: View, style: Style) -> str:
-    """How to see the numbers that this picture lacks."""
-    vertices = [box.members[0] for box in view.boxes if box.vertex is not None]
-    missing = [
-        word
-        for word, lacking in (
-            ("values", style.values and any(v.value is None for v in vertices)),
-            ("gradients", style.grads and any(v.grad_state == "not kept" for v in vertices)),
-        )
-        if lacking
-    ]
-    return f"{' and '.join(missing)} not kept: record under autograd.keep_values()" if missing else ""
-
-
-def _legend(view: View, options: Options) -> list[str]:
-    """The signs that occur in this picture, as one or two lines."""
-    theme, style = options.style.theme, options.style
-    roles = {box.role for box in view.boxes}
-    vertices = [box.members[0] for box in view.boxes if box.vertex is not None]
-    outputs = [v for box in view.boxes for v in box.members if v.role == "output"]
-    loss = all(map(is_loss, outputs))
-
-    def entry(sign: str, sign_color: str, words: str, color: str = "") -> str:
-        return f"{font(sign, 10, sign_color)} {font(words, 10, color or theme.text)}"
-
-    first, second = [], []
-    if "input" in roles:
-        first.append(entry("■", theme.input.line, "input"))
-    if "parameter" in roles:
-        first.append(entry("■", theme.parameter.line, "parameter"))
-    if "constant" in roles:
-        first.append(entry("□", theme.constant.line, "constant"))
-    if "op" in roles:
-        first.append(entry("▢", theme.op.line, "operation"))
-    if "module" in roles:
-        first.append(entry("▣", theme.op.line, "module, closed"))
-    if outputs:
-        first.append(entry("■", theme.output.line, "loss" if loss else "output"))
-    first.append(entry("━▶", theme.value, "value", theme.value))
-    if any(edge.gradient for edge in view.edges):
-        words = "gradient ∇, label = what flows along this edge" if options.labels else "gradient ∇"
-        second.append(entry("◁┄┄", theme.gradient, words, theme.gradient))
-    if any(v.detached for v in vertices):
-        second.append(entry("┈▷", theme.muted, "detached, no gradient"))
-    if any(v.saved for v in vertices):
-        second.append(entry("◆", theme.saved, "kept for backward"))
-    if style.grads and any(v.paths > 1 for v in vertices):
-        several = "two" if max(v.paths for v in vertices) == 2 else "several"
-        second.append(entry("∇⊕" if style.figure else "⊕", theme.gradient, f"{several} paths, gradients added"))
-    bad = {bad_word(v.value, v.grad) for box in view.boxes for v in box.members} - {""}
-    if bad:
-        second.append(
-            f'<FONT POINT-SIZE="10" COLOR="{theme.text}"><B>{" and ".join(sorted(bad))}</B> black on yellow</FONT>'
-        )
-    gap = "   "
-    wide = options.direction == "LR" or len(first) + len(second) <= 6
-    return [gap.join(first + second)] if wide else [gap.join(first), gap.join(second)]
 
 
 def _add_boxes(drawing: graphviz.Digraph, view: View, options: Options, layout: Layout) -> None:
@@ -178,7 +98,7 @@ def _add_boxes(drawing: graphviz.Digraph, view: View, options: Options, layout: 
         item = todo.pop()
         if isinstance(item, Box):
             label = box_label(item, options.style, operands.get(item.id, ""))
-            _add_box(target, item, label, layout, by_id)
+            _add_box(target, item, label, layout, by_id, options.style.marks.vertices)
         else:
             cluster = graphviz.Digraph(f"cluster_{item.id}")
             cluster.attr(**_cluster_attributes(item, options))
@@ -227,14 +147,23 @@ def _operands(view: View) -> dict[str, str]:
     return operands
 
 
-def _add_box(target: graphviz.Digraph, box: Box, label: str, layout: Layout, scopes: dict[str, Scope]) -> None:
+def _add_box(
+    target: graphviz.Digraph,
+    box: Box,
+    label: str,
+    layout: Layout,
+    scopes: dict[str, Scope],
+    marked: Mapping[str, str],
+) -> None:
     import graphviz
 
     kinds = [box.role]
     if box.vertex is not None:
         v = box.vertex
-        marks = (("saved", v.saved), ("sum", v.paths > 1), ("detached", v.detached), ("bad", bad_word(v.value, v.grad)))
+        marks = (("saved", v.saved), ("sum", v.paths > 1), ("detached", v.detached), ("bad", worst(box)))
         kinds += [name for name, given in marks if given]
+        kinds += [f"order{v.order}"] if v.order else []
+        kinds += [mark] if (mark := marked.get(v.id)) else []
     elif box.module is not None and box.module.is_loss:
         kinds.append("loss")
     attributes = {
@@ -273,8 +202,16 @@ def _add_edge(drawing: graphviz.Digraph, edge: Edge, name: str, options: Options
         forward |= {"dir": "back", "arrowtail": "normal"}
     if main:
         forward["weight"] = "100" if figure else "8"
+    mark = options.style.marks.edges.get((edge.source, edge.target, edge.input), "")
+    if mark:
+        forward |= {"color": role_of(mark, theme.name).line, "penwidth": "3", "class": f"{forward['class']} {mark}"}
+    if mark in DASHED:
+        forward["style"] = "dashed"
+    second = layout.order[edge.target]
+    if second and not layout.order[edge.source]:  # a value of the forward that a rule of the backward needs
+        forward |= {"constraint": "false", "penwidth": "0.8", "color": theme.op.line, "class": "forward used"}
     drawing.edge(tail, head, **forward)
-    if not edge.gradient or edge.detached:
+    if not edge.gradient or edge.detached or second or mark in DASHED:
         return
     label = edge_label(edge.label, theme) if options.labels else ""
     words = clean(edge.label) or "gradient"
@@ -296,20 +233,25 @@ def _add_edge(drawing: graphviz.Digraph, edge: Edge, name: str, options: Options
     drawing.edge(tail, head, **backward)
 
 
+def _add_tie(drawing: graphviz.Digraph, op: str, tied: str, options: Options, level: bool) -> None:
+    """A thin line from an op to what its backward recorded; of two that stand level the op stands left."""
+    import graphviz
+
+    drawing.edge(
+        op,
+        tied,
+        id=f"tie_{_identifier(op, tied)}",
+        **{"class": "tie"},
+        style="dotted",
+        dir="none",
+        penwidth="0.9",
+        color=options.style.theme.gradient,
+        constraint="true" if level else "false",
+        weight="0",
+        tooltip=graphviz.escape(f"{tied} was recorded by the backward of {op}"),
+    )
+
+
 def _identifier(*parts: str) -> str:
     """An XML id for the SVG: what is no letter, digit or underscore becomes an underscore."""
     return re.sub(r"\W", "_", "_".join(filter(None, parts)), flags=re.ASCII)
-
-
-def default_subtitle(view: View) -> str:
-    """ "16 operations  |  51 parameters  |  loss 1.0961"."""
-    graph = view.graph
-    operations = sum(v.op != "" for v in graph.vertices)
-    parts = [counted(operations, "operation")]
-    if graph.parameters:
-        parts.append(counted(graph.parameters, "parameter"))
-    outputs = set(graph.outputs)
-    for v in graph.vertices:
-        if v.id in outputs and v.shape == () and v.value is not None and len(outputs) == 1:
-            parts.append(f"{'loss' if is_loss(v) else clean(v.name)} {value_text(v.value)}")
-    return "  |  ".join(parts)

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_edu.autograd.graph import Graph, graph_of
 
 from . import render as rendering
-from .collapse import View, view_of
-from .dot import Options, default_subtitle, digraph_of
+from .choose import part_of
+from .collapse import FULL_DETAIL, view_of
+from .dot import digraph_of
 from .labels import Style, clean
+from .legend import Options, default_subtitle
+from .numbers import grouped
+from .records import with_lanes, without_outer_box, without_plain_boxes
 from .theme import theme_named
+from .view import View
 
 if TYPE_CHECKING:
     import graphviz
@@ -27,6 +32,7 @@ class Drawing:
 
     def __init__(self, digraph: graphviz.Digraph, expect: str, view: View) -> None:
         self.digraph = digraph
+        self.view = view
         self.shown = len(view.boxes)
         self.total = len(view.graph.vertices)
         self.summary = view.hidden
@@ -50,7 +56,18 @@ class Drawing:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """SVG for Jupyter; without a renderer a line of text that says how to get one."""
+        """SVG and a line of text for Jupyter; without a renderer the text says how to get one.
+
+        include, exclude: MIME types that are wanted, or not.
+        """
+        bundle = self._mimebundle()
+        return {
+            kind: data
+            for kind, data in bundle.items()
+            if (not include or kind in include) and (not exclude or kind not in exclude)
+        }
+
+    def _mimebundle(self) -> dict[str, str]:
         chosen = next(iter(rendering.renderers()), None)
         if chosen is None:
             return {
@@ -76,43 +93,91 @@ def graph(
     grads: bool = True,
     labels: bool | None = None,
     depth: int | None = None,
+    rolled: bool | None = None,
+    backward: bool = False,
+    focus: Any = None,
+    radius: int | None = None,
+    only: str | None = None,
+    highlight: str | None = None,
 ) -> Drawing:
     """The recorded graph behind `outputs` (Tensors, a list of them, or one Graph record) as a Drawing.
 
     params     names for leaf tensors: a Module, dict(model.named_parameters()), or (name, tensor) pairs
+    title, subtitle   the words above the picture; None: the names of the outputs, and a line of facts
     direction  "TB" or "LR"; None: "LR" for few nodes without modules, else "TB"
+    theme      "light" or "dark"
     values, grads   print the numbers     labels   formulas on the gradient edges (None: for small LR graphs)
     depth      0 draws one box per top-level module, 1 opens those, ...; None: all nodes, unless large or long
-    Errors: ValueError for no output, an unknown theme or direction, a negative depth; TypeError for a mixed call or
-    for other params.
+    rolled     True draws runs of equal modules or ops once, with "× 12" and the numbers of the first and the last;
+               False never does; None: where the picture would be too large
+    backward   also what backward records under create_graph, in a second lane, each op level with the one it came
+               from; if backward(create_graph=True) has not been called, it is recorded for the picture
+    focus, radius   only what lies within `radius` steps (2) of a tensor, given itself or by name
+    only       "path to NAME": only the paths from the outputs to a tensor or a module
+    highlight  "nan": the first op that made a NaN or an infinity, and the way it spread
+    A graph recorded under `autograd.profile()` shows the times of its ops too.  Dot never gets more than 1 500 nodes.
+    Errors: ValueError for no output, an unknown theme, direction, name, focus or highlight, a negative depth or radius;
+    TypeError for a mixed call or for other params; GraphError for a graph that backward has freed, with backward=True.
     """
-    record = _record(outputs, params)
+    record = record_of(outputs, params, backward)
     colours = theme_named(theme)
     if direction not in (None, "TB", "LR"):
         raise ValueError(f"visualize.graph: direction is {direction!r}; choose 'TB', 'LR' or None")
     if not record.vertices:
         raise ValueError("visualize.graph: the graph has no nodes")
+    record = with_lanes(without_plain_boxes(record), backward)
+    part = part_of(record, focus, radius, only, highlight, FULL_DETAIL)
+    note = part.note
+    if len(part.graph.vertices) < len(record.vertices):
+        note = f"{note}  ({grouped(len(part.graph.vertices))} of {grouped(len(record.vertices))} nodes)"
+    return drawing_of(
+        part.graph,
+        Style(colours, False, values, grads, part.marks),
+        title=title,
+        subtitle=subtitle,
+        direction=direction or ("TB" if backward else None),
+        labels=labels,
+        depth=depth,
+        rolled=rolled,
+        note=note,
+    )
+
+
+def drawing_of(
+    record: Graph,
+    style: Style,
+    *,
+    title: str | None = None,
+    subtitle: str | None = None,
+    direction: str | None = None,
+    labels: bool | None = None,
+    depth: int | None = None,
+    rolled: bool | None = None,
+    note: str = "",
+) -> Drawing:
+    """A record as a picture: what is open and what closed, from left to right or from top to bottom."""
     if direction == "LR" or (direction is None and len(record.vertices) <= FIGURE_NODES):
-        record, outer = _without_outer_box(record)
+        record, outer = without_outer_box(record)
         title = title if title is not None or outer is None else outer
-    view = view_of(record, depth)
+    view = view_of(record, depth, rolled)
     whole = all(box.vertex is not None for box in view.boxes)
     if direction is None:
         has_modules = any(scope.parameters or scope.is_loss for scope in view.scopes)
         direction = "LR" if whole and len(view.boxes) <= FIGURE_NODES and not has_modules else "TB"
-    style = Style(colours, direction == "LR", values, grads)
+    style = replace(style, figure=direction == "LR")
     options = Options(
         title=clean(title) if title is not None else _default_title(view),
         subtitle=clean(subtitle) if subtitle is not None else default_subtitle(view),
         direction=direction,
         style=style,
         labels=labels if labels is not None else style.figure and len(view.boxes) <= FIGURE_NODES,
+        note=note,
     )
     # What every picture says, as long as HTML-like labels work: the last word of its legend.
     return Drawing(digraph_of(view, options), "value", view)
 
 
-def _record(outputs: tuple[Any, ...], params: Any) -> Graph:
+def record_of(outputs: tuple[Any, ...], params: Any, backward: bool = False) -> Graph:
     if len(outputs) == 1 and isinstance(outputs[0], (list, tuple)):
         outputs = tuple(outputs[0])
     if not outputs:
@@ -122,8 +187,10 @@ def _record(outputs: tuple[Any, ...], params: Any) -> Graph:
             raise TypeError("visualize.graph: a Graph record is drawn alone, without params")
         record = outputs[0]
         assert isinstance(record, Graph)
+        if backward and not any(v.order for v in record.vertices):
+            raise ValueError("visualize.graph: this Graph has no backward; make it with graph_of(loss, backward=True)")
         return record
-    return graph_of(*outputs, params=_names(params))
+    return graph_of(*outputs, params=_names(params), backward=backward)
 
 
 def _names(params: Any) -> dict[str, Any] | None:
@@ -155,28 +222,7 @@ def _is_tensor(x: Any) -> bool:
     return hasattr(x, "requires_grad") and hasattr(x, "shape")
 
 
-def _without_outer_box(record: Graph) -> tuple[Graph, str | None]:
-    """A figure of one module needs no box around everything: the record without it, and what the box said."""
-    parent_of = {scope.id: scope.parent for scope in record.scopes}
-    tops = set()
-    for vertex in record.vertices:
-        top = vertex.scope
-        while parent_of.get(top):
-            top = parent_of[top]
-        if vertex.op:
-            tops.add(top)
-    if len(tops) != 1 or "" in tops:
-        return record, None
-    outer = next(scope for scope in record.scopes if scope.id in tops)
-    if outer.is_loss:
-        return record, None
-    return replace(
-        record,
-        vertices=tuple(replace(v, scope="") if v.scope == outer.id else v for v in record.vertices),
-        scopes=tuple(replace(s, parent="") if s.parent == outer.id else s for s in record.scopes if s.id != outer.id),
-    ), outer.detail
-
-
 def _default_title(view: View) -> str:
-    names = [v.name for v in view.graph.vertices if v.id in set(view.graph.outputs) and v.name]
+    outputs = set(view.graph.outputs)
+    names = [v.name for v in view.graph.vertices if v.id in outputs and v.name and not v.order]
     return f"Computation graph of {', '.join(names[:3])}" if names else "Computation graph"

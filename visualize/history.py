@@ -1,4 +1,4 @@
-"""Learning curves: the history of a training run as lines, one panel per kind of quantity."""
+"""Learning curves: the history of a training run, or of several, as lines; one panel per kind of quantity."""
 
 from __future__ import annotations
 
@@ -9,49 +9,100 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import GRID, MUTED, SUFFIXES, TEXT, PathLike, bare, finish, heading, new_figure
+from .canvas import SUFFIXES, PathLike, bare, finish, heading, label_ends, new_figure, panel_title
 from .files import output_path
+from .palette import Palette, palette_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe-Ito, without yellow (too light on white); lines also differ by marker, and after seven of them by dash.
-COLORS = ("#0072B2", "#D55E00", "#00785A", "#A23E78", "#56B4E9", "#8A5A00", "#5C636F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", ":", "-.")
-
-
 History = Mapping[str, Sequence[float]] | Sequence[Mapping[str, float]] | Sequence[float]
+Runs = Sequence[Mapping[str, Sequence[float]]]
+Series = dict[str, NDArray[np.float64]]  # (runs, epochs) each
+
+BANDS = {"range": "band: least to greatest", "std": "band: ± 1 standard deviation"}
 
 
 def curves(
-    history: History,
+    history: History | Runs | Mapping[str, Runs],
     path: PathLike | None = None,
     title: str | None = None,
+    theme: str = "light",
+    band: str = "range",
 ) -> Figure:
     """Learning curves, one line per quantity: losses, accuracies and the rest on panels of their own.
 
     history: {"train loss": [...], "test accuracy": [...]}, one mapping per epoch, or the losses alone;
     numbers may be tensors. NaN and Inf leave a gap in the line.
+    Several runs, say one per seed, are a list of such mappings of lists, or {"SGD": [run, run], "Adam": [run, run]}:
+    the line is their mean, the band their "range" (least to greatest) or their "std" (mean ± standard deviation,
+    n - 1 below). Runs of one kind must be equally long.
     Writes `path` (.png, .svg, .pdf) whole or not at all, and returns the figure.
-    Errors: TypeError for another history, ValueError if there is nothing to plot or for another suffix, OSError for an
-    unusable folder.
+    Errors: TypeError for another history, ValueError if there is nothing to plot, for another suffix, theme or band
+    and for runs that differ in names or length, OSError for an unusable folder.
     """
-    series = _series(history)
+    palette = palette_named(theme)
+    if band not in BANDS:
+        raise ValueError(f"visualize.curves: band is {band!r}; choose one of {', '.join(map(repr, BANDS))}")
+    series = _all_series(history)
     if path is not None:
         output_path(path, SUFFIXES, "visualize.curves")
     panels: dict[str, list[str]] = {}
     for name in series:
         panels.setdefault(_panel(name), []).append(name)
-    figure = new_figure(1.2 + 5.2 * len(panels), 3.9, margin=0.12)  # labels clear of the next panel's numbers
+    most = max(map(len, panels.values()))
+    runs = max(map(len, series.values()))
+    width = 5.2 if runs == 1 else 5.6 + 0.075 * max(map(len, series))  # of a panel, with the words right of it
+    # the margin keeps them clear of the next panel
+    figure = new_figure(1.2 + width * len(panels), max(3.9, 0.3 * most), palette, margin=0.12)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     styles = _styles(series)
     for ax, (panel, names) in zip(axes, panels.items(), strict=True):
-        _curve_panel(ax, panel, {name: series[name] for name in names}, styles)
+        _curve_panel(ax, panel, {name: series[name] for name in names}, styles, palette, band)
     if title:
-        heading(figure, title, 14)
+        heading(figure, title, 14, palette)
+    if runs > 1:
+        note = f"line: mean of {runs} runs,  {BANDS[band]}"
+        figure.supxlabel(note, x=0.01, ha="left", fontsize=9.5, color=palette.muted)
     return finish(figure, path, "visualize.curves")
+
+
+def _all_series(history: Any) -> Series:
+    """Name -> (runs, epochs), one run for a plain history."""
+    if _is_runs(history):
+        return _stacked(history, "")
+    if isinstance(history, Mapping) and history and any(map(_is_runs, history.values())):
+        wrong = [name for name, runs in history.items() if not _is_runs(runs)]
+        if wrong:
+            raise TypeError(f"visualize.curves: {wrong[0]!r} is not a list of runs, as the others are")
+        return {name: v for label, runs in history.items() for name, v in _stacked(runs, f"{label} ").items()}
+    return {name: values[None] for name, values in _series(history).items()}
+
+
+def _is_runs(history: Any) -> bool:
+    """Whether this is a list of histories, each a mapping of lists: not one mapping per epoch, of numbers."""
+    return (
+        isinstance(history, (list, tuple))
+        and len(history) > 0
+        and all(isinstance(run, Mapping) for run in history)
+        and any(np.ndim(_plain(values)) == 1 for run in history for values in run.values())
+    )
+
+
+def _stacked(runs: Any, label: str) -> Series:
+    each = [_series(run) for run in runs]
+    names = list(each[0])
+    for k, run in enumerate(each):
+        if list(run) != names:
+            raise ValueError(f"visualize.curves: run {k} of {label or 'the list '}has {list(run)}, run 0 has {names}")
+        for name in names:
+            if len(run[name]) != len(each[0][name]):
+                raise ValueError(
+                    f"visualize.curves: {label}{name!r} has {len(each[0][name])} epochs in run 0 and {len(run[name])} "
+                    f"in run {k}; cut them to one length, or pass the runs apart: {{'a': [run], 'b': [run]}}"
+                )
+    return {f"{label}{name}": np.stack([run[name] for run in each]) for name in names}
 
 
 def _series(history: History) -> dict[str, NDArray[np.float64]]:
@@ -113,67 +164,58 @@ def _styles(series: Mapping[str, Any]) -> dict[str, int]:
     return styles
 
 
-def _curve_panel(ax: Axes, panel: str, lines: Mapping[str, NDArray[np.float64]], styles: Mapping[str, int]) -> None:
+def _curve_panel(ax: Axes, panel: str, lines: Series, styles: Mapping[str, int], palette: Palette, band: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    longest = max(len(values) for values in lines.values())
+    longest = max(values.shape[1] for values in lines.values())
     ends: list[tuple[float, str, str]] = []
-    for name, values in lines.items():
-        color, marker, dash = _look(styles[name])
+    for name, each in lines.items():
+        color, marker, dash = palette.look(styles[name])
+        values, low, high = _band(each, band)
         epochs = np.arange(1, len(values) + 1)
         sparse = max(1, len(values) // 12)
         line: dict[str, Any] = {"color": color, "marker": marker, "linestyle": dash, "markevery": sparse}
+        if len(each) > 1:
+            ax.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(epochs, values, markersize=4.5, linewidth=1.8, label=name, **line)
         finite = np.flatnonzero(np.isfinite(values))
         last = int(finite[-1]) if finite.size else -1
         text = f"{name}  {_end(values, last)}"
+        if len(each) > 1 and last == len(values) - 1:
+            text += "  " + _spread(float(values[last]), float(low[last]), float(high[last]), band)
         ends.append((float(values[last]) if finite.size else math.nan, text, color))
         for gap in np.flatnonzero(~np.isfinite(values)):
             ax.axvline(int(gap) + 1, color=color, linewidth=0.8, linestyle=":", alpha=0.7)
-    ax.set_title(panel, loc="left", fontsize=12, fontweight="bold", color=TEXT)
-    ax.set_xlabel("epoch", color=MUTED)
+    panel_title(ax, panel, palette)
+    ax.set_xlabel("epoch", color=palette.muted)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlim((0.5, 1.5) if longest == 1 else (1 - 0.02 * longest, longest + 0.02 * longest))
-    ax.grid(axis="y", color=GRID, linewidth=0.8)
+    ax.grid(axis="y", color=palette.grid, linewidth=0.8)
     ax.set_axisbelow(True)
-    bare(ax)
-    _label_ends(ax, ends)
+    bare(ax, palette)
+    label_ends(ax, ends)
 
 
-def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Names and last values right of the panel, at the height of their lines, moved apart until none overlaps."""
-    low, high = ax.get_ylim()
-    height = (high - low) or 1.0
-    step = 0.075  # of the panel's height: one line of text and a little air
-    heights = [(value - low) / height if math.isfinite(value) else 0.0 for value, _, _ in ends]
-    order = sorted(range(len(ends)), key=lambda i: heights[i])
-    places = [heights[i] for i in order]
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + step)
-    if places[-1] > 1.0:  # pushed out at the top: move down, lowest moves last
-        places[-1] = 1.0
-        for i in range(len(places) - 2, -1, -1):
-            places[i] = min(places[i], places[i + 1] - step)
-    for place, i in zip(places, order, strict=True):
-        _, text, color = ends[i]
-        ax.annotate(
-            text,
-            (1.0, place),
-            xycoords="axes fraction",
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            ha="left",
-            fontsize=9.5,
-            color=color,
-            annotation_clip=False,
-        )
+def _band(each: NDArray[np.float64], band: str) -> tuple[NDArray[np.float64], ...]:
+    """Mean, lower and upper edge over the runs (runs, epochs); an epoch with NaN or Inf in any run is a gap."""
+    if len(each) == 1:
+        return each[0], each[0], each[0]
+    mean, low, high = np.array(each[0]), each.min(axis=0), each.max(axis=0)
+    whole = np.isfinite(each).all(axis=0)
+    mean[whole] = each[:, whole].mean(axis=0)
+    mean[~whole] = np.where(np.isnan(each[:, ~whole]).any(axis=0), np.nan, np.inf)
+    if band == "std":
+        spread = np.full(mean.shape, np.nan)
+        spread[whole] = each[:, whole].std(axis=0, ddof=1)
+        low, high = mean - spread, mean + spread
+    return mean, np.where(whole, low, np.nan), np.where(whole, high, np.nan)
 
 
-def _look(style: int) -> tuple[str, str, str]:
-    """Colour, marker and dash of the n-th line: after seven colours the next round has other markers and dashes."""
-    turn, place = divmod(style, len(COLORS))
-    return COLORS[place], MARKERS[(place + turn) % len(MARKERS)], DASHES[turn % len(DASHES)]
+def _spread(middle: float, low: float, high: float, band: str) -> str:
+    """The band at the end of a line, in words."""
+    if band == "std":
+        return f"± {_short(high - middle, 2)}"
+    return f"({_short(low, 3)} to {_short(high, 3)})"
 
 
 def _end(values: NDArray[np.float64], last: int) -> str:
@@ -189,5 +231,5 @@ def _bad(x: float) -> str:
     return "NaN" if math.isnan(x) else "Inf"
 
 
-def _short(x: float) -> str:
-    return f"{x:.4g}".replace("-", "−")
+def _short(x: float, digits: int = 4) -> str:
+    return f"{x:.{digits}g}".replace("-", "−")

@@ -6,13 +6,25 @@ import html
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tinygrad_edu.autograd.graph import Scope, Vertex
 
-from .collapse import Box, gradient_norm
-from .numbers import PRINTED_IN_FULL, bad_word, counted, gradient_text, scalar, shape_text, value_text
+from .marks import DASHED, WORDS, Marks, role_of
+from .numbers import (
+    PRINTED_IN_FULL,
+    bad_word,
+    bytes_text,
+    counted,
+    gradient_text,
+    grouped,
+    scalar,
+    shape_text,
+    time_text,
+    value_text,
+)
 from .theme import MINUS, Role, Theme
+from .view import Box, gradient_norm
 
 TITLE_LIMIT, FORMULA_LIMIT, NAME_LIMIT, LABEL_LIMIT, HEADING_LIMIT = 28, 44, 24, 40, 90
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode categories that have no glyph or break the XML
@@ -26,6 +38,7 @@ class Style:
     figure: bool  # the left-to-right style: symbol and name large, one quantity per row
     values: bool
     grads: bool
+    marks: Marks = field(default_factory=Marks)
 
 
 def clean(text: str) -> str:
@@ -75,8 +88,8 @@ def box_label(box: Box, style: Style, operand: str = "") -> str:
 def look(box: Box, theme: Theme) -> tuple[Role, bool, int, bool]:
     """Colours, whether the border is rounded, its width in points, and whether the node takes part in the gradient."""
     vertex = box.members[0]
-    bad = bad_word(vertex.value, vertex.grad) if box.vertex is not None else ""
-    if vertex.role == "output":
+    bad = worst(box) if box.vertex is not None else ""
+    if box.role == "output":
         role, rounded, border, active = theme.output, True, 2, True
     elif vertex.op and not vertex.detached:
         role, rounded, border, active = theme.op, True, 1, True
@@ -87,6 +100,19 @@ def look(box: Box, theme: Theme) -> tuple[Role, bool, int, bool]:
     else:
         role, rounded, border, active = theme.constant, False, 1, False
     return (theme.bad, rounded, 3, active) if bad else (role, rounded, border, active)
+
+
+def worst(box: Box) -> str:
+    """ "NaN" or "Inf" if a value or a gradient inside holds one."""
+    return next(filter(None, (bad_word(v.value, v.grad) for v in box.members)), "")
+
+
+def times_text(members: Iterable[Vertex]) -> str:
+    """ "35 µs / 20 µs", forward and backward; "" if nothing was timed."""
+    forward = [v.seconds for v in members if v.seconds is not None]
+    backward = [v.backward_seconds for v in members if v.backward_seconds is not None]
+    parts = [time_text(sum(each)) if each else "–" for each in (forward, backward)]
+    return " / ".join(parts) if backward else parts[0] if forward else ""
 
 
 def is_loss(vertex: Vertex) -> bool:
@@ -112,7 +138,7 @@ def is_plain_number(vertex: Vertex) -> bool:
 def tag(vertex: Vertex) -> str:
     """The role in words, "" for an ordinary operation."""
     if vertex.role == "output":
-        return "loss" if is_loss(vertex) else "output"
+        return "gradient" if vertex.order else "loss" if is_loss(vertex) else "output"
     if vertex.detached:
         return "detached"
     if is_target(vertex):
@@ -127,26 +153,6 @@ def gradient_state(vertex: Vertex, style: Style) -> tuple[str, str]:
         return gradient_text(vertex.grad, 3 if style.figure else 4, not style.figure), theme.gradient
     words = {"pending": "no gradient yet", "none": "no gradient", "not kept": "∇ not kept", "computed": "∇ not kept"}
     return words[vertex.grad_state], theme.absent
-
-
-def tooltip(box: Box, scopes: dict[str, Scope]) -> str:
-    """Everything about a box in plain text, nothing cut."""
-    if box.vertex is None:
-        ops = counted(box.operations, "operation")
-        return f"{clean(box.module.name)}: {clean(box.module.detail or box.module.kind)}\n{ops}" if box.module else ops
-    v = box.vertex
-    lines = [" ".join(filter(None, (clean(v.title), f"({clean(v.name)})" if v.name not in ("", v.title) else "")))]
-    lines += [clean(v.formula)] if v.formula else []
-    lines.append(f"{v.dtype} {shape_text(v.shape)}")
-    lines += [f"{clean(key)}: {clean(value)}" for key, value in v.details.items()]
-    if v.scope in scopes:
-        lines.append(f"in {clean(scopes[v.scope].name)}")
-    if v.saved:
-        lines.append("kept for backward")
-    if v.paths > 1:
-        lines.append(f"{v.paths} paths, gradients added")
-    lines += [clean(v.location)] if v.location else []
-    return "\n".join(lines)
 
 
 def scope_label(scope: Scope, theme: Theme) -> str:
@@ -174,10 +180,11 @@ def edge_label(text: str, theme: Theme) -> str:
     )
 
 
-def _table(rows: Sequence[str], role: Role, rounded: bool, border: int, padding: int) -> str:
+def _table(rows: Sequence[str], role: Role, rounded: bool, border: int, padding: int, dashed: bool = False) -> str:
     # The tint fills the whole table and the rows below the header are covered again: this way it follows the round
     # corners at the top, where a tinted cell would stick out.
-    style = ' STYLE="ROUNDED"' if rounded else ""
+    words = ",".join(word for word, given in (("ROUNDED", rounded), ("DASHED", dashed)) if given)
+    style = f' STYLE="{words}"' if words else ""
     return (
         f'<<TABLE BORDER="{border}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}" BGCOLOR="{role.tint}" '
         f'COLOR="{role.line}"{style}>{"".join(rows)}</TABLE>>'
@@ -206,89 +213,142 @@ def _spaced(parts: Iterable[str], gap: str = "  ") -> str:
     return gap.join(filter(None, parts))
 
 
-def _value(vertex: Vertex, style: Style) -> str:
-    if vertex.value is None:
-        return font("value not kept", 9, style.theme.absent)
-    size = 10 if style.figure else 9
-    return font(value_text(vertex.value, 3 if style.figure else 4, not style.figure), size, style.theme.value)
+def _value(box: Box, style: Style) -> str:
+    """The value; of repeats, that of the first and of the last."""
+    texts = []
+    for v in dict.fromkeys((0, len(box.members) - 1) if box.module is None else (0,)):
+        value = box.members[v].value
+        if value is None:
+            return font("value not kept", 9, style.theme.absent)
+        texts.append(value_text(value, 3 if style.figure else 4, not style.figure))
+    return font(" … ".join(texts), 10 if style.figure else 9, style.theme.value)
+
+
+def _gradient(box: Box, style: Style) -> tuple[str, str]:
+    """The gradient and its colour; of repeats, that of the first and of the last."""
+    text, color = gradient_state(box.members[0], style)
+    if len(box.members) == 1:
+        return text, color
+    last, _ = gradient_state(box.members[-1], style)
+    return text if last == text else f"{text} … {last}", color
+
+
+def _frame(box: Box, style: Style) -> tuple[Role, bool, int, bool, str]:
+    """What `look` says, and the mark of the box, which has the last word on colour and border."""
+    role, rounded, border, active = look(box, style.theme)
+    mark = style.marks.vertices.get(box.members[0].id, "") if box.vertex is not None else ""
+    if mark:
+        role, border = role_of(mark, style.theme.name), 3
+    return role, rounded, border, active, mark
 
 
 def _node_label(box: Box, style: Style) -> str:
     v, theme = box.members[0], style.theme
-    role, rounded, border, active = look(box, theme)
-    bad = bad_word(v.value, v.grad)
-    ink, quiet = (theme.bad_text, theme.bad_text) if bad else (theme.text, theme.muted)
+    role, rounded, border, active, mark = _frame(box, style)
+    bad = worst(box)
+    yellow = bad and mark in ("", "first")
+    ink, quiet = (theme.bad_text, theme.bad_text) if yellow else (theme.text, theme.muted)
     formula = v.formula if v.formula not in ("", v.title) else ""
     if not formula and v.op:
         formula = v.name or ", ".join(f"{key} {value}" for key, value in v.details.items())
+    if box.copies > 1:
+        formula = "" if v.op else f"… {box.members[-1].title}" if box.members[-1].title != v.title else ""
     left = (
         font(v.title or v.symbol or v.op or v.id, 11, ink, bold=True, limit=TITLE_LIMIT),
         font(formula, 10, quiet, italic=True, limit=FORMULA_LIMIT),
+        font(f"× {grouped(box.times)}" if box.times > 1 else "", 11, ink, bold=True),
     )
+    kept = any(member.saved for member in box.members)
     right = (
         font(bad, 10, ink, bold=True),
-        font(tag(v), 8, role.tag),
-        font("◆" if v.saved else "", 8, ink if bad else theme.saved),
+        font(WORDS.get(mark, mark), 9, role.tag, bold=True),
+        font(tag(box.members[-1]), 8, ink if yellow else role.tag),
+        font("◆" if kept else "", 8, ink if yellow else theme.saved),
+        font(times_text(box.members), 8, quiet),
         font(shape_text(v.shape), 9, quiet),
     )
-    value = _value(v, style) if style.values else ""
-    text, color = gradient_state(v, style)
-    grad = font(text + ("  ⊕" if v.paths > 1 else ""), 9, color) if style.grads else ""
+    value = _value(box, style) if style.values else ""
+    text, color = _gradient(box, style)
+    silent = v.order and v.grad is None  # a gradient whose own gradient nobody asked for
+    grad = font(text + ("  ⊕" if v.paths > 1 else ""), 9, color) if style.grads and not silent else ""
     ruled = bool(value or grad) and not is_plain_number(v)
+    fill = theme.paper if active else theme.faded
     rows = [_header(_spaced(left), "  " + _spaced(right), role, ruled)]
     if ruled:
-        rows.append(_pair(value, grad, theme.paper if active else theme.faded))
-    return _table(rows, role, rounded, border, 4)
+        rows.append(_pair(value, grad, fill))
+    rows += _note(box, style, role, fill)
+    return _table(rows, role, rounded, border, 4, mark in DASHED)
+
+
+def _note(box: Box, style: Style, role: Role, fill: str) -> list[str]:
+    note = style.marks.notes.get(box.members[0].id, "") if box.vertex is not None else ""
+    ink = role.tag if role.tag != style.theme.bad_text else style.theme.text
+    return [_wide(font(note, 9, ink, bold=True), fill)] if note else []
 
 
 def _figure_label(box: Box, style: Style, operand: str) -> str:
     v, theme = box.members[0], style.theme
-    role, rounded, border, active = look(box, theme)
-    bad = bad_word(v.value, v.grad)
+    role, rounded, border, active, mark = _frame(box, style)
+    bad = worst(box)
+    yellow = bad and mark in ("", "first")
     fill = theme.paper if active else theme.faded
-    ink, quiet = (theme.bad_text, theme.bad_text) if bad else (theme.text, theme.muted)
+    ink, quiet = (theme.bad_text, theme.bad_text) if yellow else (theme.text, theme.muted)
     large = bool(v.op and v.name)
     name = font(v.name, 13, ink, bold=True, italic=True, limit=NAME_LIMIT) if large else ""
     formula = font(v.formula if v.op and not large else "", 10.5, quiet, italic=True, limit=FORMULA_LIMIT)
-    mark = font("◆" if v.saved else "", 9, ink if bad else theme.saved)
+    repeats = font(f"× {grouped(box.times)}" if box.times > 1 else "", 11, ink, bold=True)
+    kept = font("◆" if any(member.saved for member in box.members) else "", 9, ink if yellow else theme.saved)
     summarised = v.value is None or v.value.size > PRINTED_IN_FULL
-    shape = font(shape_text(v.shape) if summarised else "", 9, quiet)
-    right = (font(bad, 10, ink, bold=True), mark, name or formula, font(tag(v), 8, role.tag), shape)
+    right = (
+        font(bad, 10, ink, bold=True),
+        kept,
+        repeats or name or formula,
+        font(WORDS.get(mark, mark), 9, role.tag, bold=True),
+        font(tag(box.members[-1]), 8, ink if yellow else role.tag),
+        font(times_text(box.members), 8, quiet),
+        font(shape_text(v.shape) if summarised else "", 9, quiet),
+    )
     symbol = f"{v.symbol} {operand}" if v.symbol and operand else v.symbol
     left = font(symbol or v.title or v.op or v.id, 14, ink, bold=True, limit=TITLE_LIMIT)
     rows = []
     if style.values and not is_plain_number(v):
-        rows.append(_wide(_value(v, style), fill))
+        rows.append(_wide(_value(box, style), fill))
     if style.grads and not is_plain_number(v):
-        text, color = gradient_state(v, style)
+        text, color = _gradient(box, style)
         if v.paths > 1:
             text = text.replace("∇", "∇⊕", 1) if "∇" in text else f"{text}  ⊕"
         rows.append(_wide(font(text, 10, color), fill))
-    return _table([_header(left, _spaced(right, " "), role, bool(rows)), *rows], role, rounded, border, 3)
+    rows += _note(box, style, role, fill)
+    head = _header(left, _spaced(right, " "), role, bool(rows))
+    return _table([head, *rows], role, rounded, border, 3, mark in DASHED)
 
 
 def _module_label(box: Box, scope: Scope, style: Style) -> str:
     theme = style.theme
     output = next((v for v in box.members if v.role == "output"), None)
-    bad = next(filter(None, (bad_word(v.value, v.grad) for v in box.members)), "")
+    bad = worst(box)
     role = theme.bad if bad else theme.output if output is not None or scope.is_loss else theme.op
+    marked = sorted({style.marks.vertices[v.id] for v in box.members if v.id in style.marks.vertices})
     ink, quiet = (theme.bad_text, theme.bad_text) if bad else (theme.text, theme.muted)
     left = (
         font(scope.name or scope.id, 11, ink, bold=True, limit=NAME_LIMIT),
         font(scope_detail(scope), 10, quiet, italic=True, limit=FORMULA_LIMIT),
+        font(f"× {grouped(box.times)}" if box.times > 1 else "", 11, ink, bold=True),
     )
     # Counted where they are drawn: a module inside brings its own, and one called twice is counted once.
     parameters = sum(math.prod(v.shape) for v in box.members if v.role == "parameter")
     inside = counted(box.operations, "op")
     right = (
         font(bad, 10, ink, bold=True),
+        font(", ".join(WORDS.get(mark, mark) for mark in marked), 9, ink, bold=True),
         font(counted(parameters, "parameter") if parameters else "", 9, ink if bad else theme.parameter.tag),
         font(f"loss, {inside}" if scope.is_loss else inside, 8, role.tag),
     )
     shapes = font(" → ".join(shape_text(s) for s in (box.inputs, box.result) if s is not None), 9, theme.muted)
     if output is not None:
         text, color = gradient_state(output, style)
-        shapes = _spaced((shapes, _value(output, style) if style.values else ""), "   ")
+        value = _value(Box(box.id, box.scope, (output,)), style) if style.values else ""
+        shapes = _spaced((shapes, value), "   ")
     else:
         norm = gradient_norm(box.members)
         states = {v.grad_state for v in box.members if v.role == "parameter"}
@@ -298,13 +358,17 @@ def _module_label(box: Box, scope: Scope, style: Style) -> str:
         _header(_spaced(left), "  " + _spaced(right), role),
         _pair(shapes, font(text, 9, color) if style.grads else "", theme.paper),
     ]
+    kept, times = sum(v.kept_bytes for v in box.members), times_text(box.members)
+    if kept or times:
+        held = font(f"◆ {bytes_text(kept)} kept for backward" if kept else "", 9, theme.saved)
+        rows.append(_pair(held, font(times, 9, theme.muted), theme.paper))
     return _table(rows, role, True, 3 if bad else 2, 4)
 
 
 def _gap_label(box: Box, style: Style) -> str:
     theme = style.theme
     text = f"… {counted(box.operations, 'op')}"
-    bad = next(filter(None, (bad_word(v.value, v.grad) for v in box.members)), "")
+    bad = worst(box)
     role = theme.bad if bad else theme.constant
     left = font(f"{bad} in {text}" if bad else text, 12, theme.bad_text if bad else theme.text, bold=True)
     rows = [_header(left, "", role), _wide(font("not drawn", 9, theme.absent), theme.faded)]

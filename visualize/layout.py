@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tinygrad_edu.autograd.graph import Edge
 
 from .chain import main_chain
-from .collapse import View
 from .labels import HEADING_LIMIT, clean, is_target, scope_detail
+from .view import View
 
 LEFT, RIGHT = "left", "right"
 # Names of the invisible boxes that keep a heading clear of the edge that enters its cluster. With spaces, as in no
@@ -27,6 +27,9 @@ class Layout:
     scope: dict[str, str]  # box id -> the cluster it is drawn in
     ranks: tuple[tuple[str, ...], ...]  # boxes of one rank, left to right
     room: dict[str, float]  # box id -> points to keep free left of it
+    order: dict[str, int]  # box id -> 0 forward, 1 what its backward recorded, ...
+    ties: tuple[tuple[str, str], ...]  # an op and each box that its backward recorded
+    level: frozenset[tuple[str, str]]  # the ties whose ends share a rank
 
     def on_main_line(self, edge: Edge) -> bool:
         """Whether an edge joins two neighbours of the main line; a shortcut between two of its boxes does not."""
@@ -35,7 +38,10 @@ class Layout:
 
     def reversed(self, edge: Edge) -> bool:
         """Whether the edge is written backwards, because its source stands to the right of its target."""
-        return self.beside.get(edge.source) == (edge.target, RIGHT)
+        if self.beside.get(edge.source) == (edge.target, RIGHT):
+            return True
+        # A first derivative flows against the forward: written backwards, its lane runs beside it from the loss up.
+        return self.order[edge.source] == self.order[edge.target] == 1
 
 
 def layout_of(view: View, figure: bool) -> Layout:
@@ -51,13 +57,34 @@ def layout_of(view: View, figure: bool) -> Layout:
         scope[leaf] = scope[leaf] or scope[host]
     room = {} if figure else _room(view, position, scope, left)
     ranks: list[tuple[str, ...]] = []
+    order = {box.id: box.members[0].order for box in view.boxes}
+    ties = _ties(view)
+    whole = {box.id: box.vertex is not None for box in view.boxes}
+    level: dict[str, str] = {}  # an op -> the first box of its backward, which stands level with it
+    for op, tied in ties:
+        if order[tied] == 1 and whole[tied]:
+            level.setdefault(op, tied)
     for box in view.boxes:
         rank: tuple[str, ...] = (*left.get(box.id, ()), box.id, *right.get(box.id, ()))
+        if box.id in level:
+            rank = (*rank, level[box.id])
         if box.id in room:
             rank = (ROOM + box.id, *rank)
         if len(rank) > 1:
             ranks.append(rank)
-    return Layout(position, beside, scope, tuple(ranks), room)
+    return Layout(position, beside, scope, tuple(ranks), room, order, ties, frozenset(level.items()))
+
+
+def _ties(view: View) -> tuple[tuple[str, str], ...]:
+    """Pairs of different boxes: the one with the op, and one with something that the op's backward recorded."""
+    box_of = {v.id: box.id for box in view.boxes for v in box.members}
+    pairs = [
+        (box_of[v.origin], box.id)
+        for box in view.boxes
+        for v in box.members
+        if v.origin in box_of and box_of[v.origin] != box.id
+    ]
+    return tuple(dict.fromkeys(pairs))
 
 
 def _beside(view: View, position: dict[str, int]) -> dict[str, tuple[str, str]]:
@@ -76,7 +103,7 @@ def _beside(view: View, position: dict[str, int]) -> dict[str, tuple[str, str]]:
     balance: dict[str, int] = {}  # how many more stand left of a host than right
     for box in view.boxes:
         users, vertex = consumers.get(box.id, []), box.vertex
-        if not users or vertex is None or box.id in position or users[0] in gaps or users[0] in beside:
+        if not users or vertex is None or box.id in position or users[0] in gaps or users[0] in beside or vertex.order:
             continue
         host = users[0]
         if host not in position and not scope_of[host]:

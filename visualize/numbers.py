@@ -124,6 +124,24 @@ def gradient_text(a: Array, digits: int = 4, brackets: bool = True, sign: str = 
     return f"{sign} {value_text(a, digits, brackets)}"
 
 
+def bytes_text(count: int) -> str:
+    """ "512 B", "16.4 kB", "1.2 MB"."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{count} B" if unit == "B" else f"{size:.3g} {unit}"
+
+
+def time_text(seconds: float) -> str:
+    """ "35 µs", "1.2 ms", "3.4 s"."""
+    for size, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= 0.9995 * size:
+            return f"{seconds / size:.3g} {unit}" if seconds < 999.5 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds * 1e6:.0f} µs"
+
+
 def shape_text(shape: tuple[int, ...]) -> str:
     """ "(4, 3)", or "scalar" for ()."""
     return str(tuple(int(n) for n in shape)) if shape else "scalar"

@@ -101,7 +101,7 @@ def test_gradients_before_and_after_backward():
     loss, params, _ = network()
     before = graph_of(loss, params=params)
     assert {v.grad_state for v in before.vertices} == {"none", "pending"}
-    loss.backward()
+    loss.backward(retain_graph=True)  # else nothing is kept any more
     after = graph_of(loss, params=params)
     assert {v.grad_state for v in after.vertices} == {"none", "computed"}
     np.testing.assert_array_equal(vertex(after, name="weight").grad, params["weight"].grad.array)

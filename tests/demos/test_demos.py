@@ -27,9 +27,12 @@ def test_the_tour_leaves_its_pictures_and_the_table(tmp_path):
             assert np.asarray(image.convert("L")).std() > 5, f"{name}.png is blank"
     table = (tmp_path / "gradients.txt").read_text(encoding="utf-8")
     assert "conv2d" in table and "WRONG" not in table
-    last = done.stdout.strip().splitlines()[-9:]
+    last = done.stdout.strip().splitlines()[-10:]
     assert str(tmp_path) in last[0]
     assert all((tmp_path / line.split()[0]).exists() for line in last[1:])
+    page = tmp_path / "net.html"
+    assert done.stdout.splitlines()[1].strip() == str(page)  # not opened: nobody sits here
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     accuracy = float(done.stdout.split("test accuracy ")[-1].split("%")[0])
     assert accuracy > 90.0
 

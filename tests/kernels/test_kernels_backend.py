@@ -72,7 +72,7 @@ def test_numba_is_imported_by_the_first_large_array_only():
         from tinygrad_edu import kernels
         kernels.exp(np.ones(10)), kernels.conv2d(*[np.ones((1, 1, 3, 3))] * 2, (1, 1), (0, 0), (1, 1), 1)
         print(kernels.backend(), "numba" in sys.modules)
-        kernels.sum(np.ones(1_000_000), None, False)
+        kernels.erf(np.ones(1_000_000))
         print("numba" in sys.modules)
         """
     )
@@ -127,12 +127,13 @@ def test_numba_installed_but_broken(tmp_path):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                print(kernels.sum(np.ones(1_000_000), None, False), kernels.backend(), len(caught), caught[0].message)
+                print(kernels.add_channel_bias(np.ones((1_000_000, 1)), np.zeros(1))[9, 0], kernels.backend(), end=" ")
+                print(len(caught), caught[0].message)
             except ImportError as error:
                 print(error)
         """
     said = run(code, FIRST_ON_PATH=str(tmp_path))
-    assert said.startswith("1000000.0 numpy 1 Numba is installed but cannot be imported")
+    assert said.startswith("1.0 numpy 1 Numba is installed but cannot be imported")
     assert "set TINYGRAD_EDU_BACKEND=numpy" in run(code, FIRST_ON_PATH=str(tmp_path), TINYGRAD_EDU_BACKEND="numba")
 
 

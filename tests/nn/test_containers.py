@@ -26,6 +26,9 @@ def test_sequential():
     assert len(nn.Sequential().extend([nn.ReLU(), nn.ReLU()])) == 2
     del net[1:]
     assert len(net) == 1
+    named = nn.Sequential(OrderedDict([("first", nn.Linear(2, 3)), ("act", nn.ReLU()), ("last", nn.Linear(3, 1))]))
+    del named[1]  # PyTorch numbers what is left
+    assert list(named.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
     assert nn.Sequential()(3) == 3
 
 

@@ -75,7 +75,8 @@ def test_ten_thousand_steps_keep_nothing():
     accuracy = training.evaluate()
     blocks, objects, resident = held() - before
     assert accuracy > 0.9 and loss < 0.4
-    # One kept float per step would be 10,000 blocks, one kept object per epoch 100 objects, 1,500 bytes a step 15 MB; less is what the allocator rounds up.
+    # One kept float per step would be 10,000 blocks, one kept object per epoch 100 objects; 1,500 bytes a step would be
+    # 15 MB, and less may be what the allocator rounds up.
     assert blocks < 1000
     assert objects < 50
     assert resident < 15_000_000

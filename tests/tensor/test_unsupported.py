@@ -24,12 +24,23 @@ def test_unknown_names_point_to_the_nearest():
     assert not hasattr(t, "no_such_name") and not hasattr(t.ones(1), "no_such_name")
 
 
-@pytest.mark.parametrize("call", [t.sum, t.exp, t.max, t.sort, t.cumsum, t.zeros_like, t.clamp, t.frac])
-def test_out_is_refused_and_none_is_fine(call):
-    x, options = t.tensor([0.5, 1.5]), {t.cumsum: {"dim": 0}, t.clamp: {"min": 0.0}}.get(call, {})
+@pytest.mark.parametrize("call", [t.sum, t.exp, t.max, t.sort, t.cumsum, t.matmul, t.add, t.clamp, t.frac])
+def test_out_receives_the_result_or_says_why_not(call):
+    x = t.tensor([0.5, 1.5])
+    options = {t.cumsum: {"dim": 0}, t.clamp: {"min": 0.0}, t.matmul: {"other": x}, t.add: {"other": x}}.get(call, {})
+    result = call(x, **options, out=None)
     with pytest.raises(NotImplementedError, match=r"out= is not supported.*copy_"):
-        call(x, **options, out=t.zeros(2))
-    call(x, **options, out=None)
+        call(x, **options, out=np.zeros(2, np.float32))
+    if call in (t.sort, t.exp):
+        with pytest.raises(NotImplementedError, match=r"(sort|exp): out= is not supported.*assign the result"):
+            call(x, out=t.zeros(2))
+        return
+    out = t.full_like(result, 7.0)
+    assert call(x, **options, out=out) is out and out.tolist() == result.tolist()
+    with pytest.raises(RuntimeError, match=r"out=\): output with shape \(5, 5\) doesn't match"):
+        call(x, **options, out=t.zeros(5, 5))
+    with pytest.raises(RuntimeError, match=r"out=\.\.\. arguments don't support automatic differentiation"):
+        call(x.clone().requires_grad_(), **options, out=out)
 
 
 def test_the_gradient_of_a_tensor_that_is_no_leaf():
@@ -54,6 +65,13 @@ def test_factorisations_without_a_gradient_say_so(name):
     function(x.detach())
     with t.no_grad():
         function(x)
+
+
+def test_there_is_no_accelerator():
+    assert not t.accelerator.is_available() and t.accelerator.device_count() == 0
+    assert t.accelerator.current_accelerator() is None
+    with pytest.raises(AttributeError, match=r"accelerator has no attribute 'synchronize'.*accelerator\.is_available"):
+        t.accelerator.synchronize()
 
 
 def test_singular_matrices():

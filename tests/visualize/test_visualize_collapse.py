@@ -36,7 +36,7 @@ def test_norm_of_a_closed_module_is_that_of_all_its_parameters() -> None:
 def test_large_graphs_close_modules_by_themselves() -> None:
     graph = records.conv_blocks(40)
     assert len(graph.vertices) > collapse.FULL_DETAIL
-    drawing = visualize.graph(graph)
+    drawing = visualize.graph(graph, rolled=False)
     assert drawing.shown <= collapse.BUDGET and "depth=1" in drawing.summary
     assert visualize.graph(records.conv_blocks(20)).summary == ""
 
@@ -48,7 +48,7 @@ def test_many_top_level_modules_stay_closed() -> None:
         scope = tape.scope(f"m{i}", "Linear")
         here = tape.op(f"a{i}", "Mul", np.ones(3), (here, lambda g: g), scope=scope)
         here = tape.op(f"b{i}", "Add", np.ones(3), (here, lambda g: g), scope=scope)
-    drawing = visualize.graph(tape.graph(here))
+    drawing = visualize.graph(tape.graph(here), rolled=False)
     assert drawing.summary == "showing 61 of 801 nodes, depth=0, the middle left out"
     assert "<B>m0</B>" in drawing.source and "<B>m399</B>" in drawing.source
     assert visualize.graph(tape.graph(here), depth=0).shown == 401
@@ -62,7 +62,7 @@ def test_a_tall_graph_closes_its_modules_although_it_is_not_large() -> None:
         scope = tape.scope(f"m{i}", "Block")
         for k in range(5):
             here = tape.op(f"a{i}_{k}", "Mul", np.ones(3), (here, lambda g: g), scope=scope)
-    drawing = visualize.graph(tape.graph(here))
+    drawing = visualize.graph(tape.graph(here), rolled=False)
     assert drawing.total == 201 < collapse.FULL_DETAIL
     assert drawing.shown == 41 and drawing.summary == "showing 41 of 201 nodes, depth=0"
     assert visualize.graph(tape.graph(here), depth=1).summary == ""
@@ -77,7 +77,7 @@ def test_headings_of_modules_count_as_height() -> None:
         for kind in ("Linear", "ReLU"):
             scope = tape.scope(f"m{i}_{kind}", kind, parent=block)
             here = tape.op(f"{kind}{i}", kind, np.ones(3), (here, lambda g: g), scope=scope)
-    drawing = visualize.graph(tape.graph(here))
+    drawing = visualize.graph(tape.graph(here), rolled=False)
     assert drawing.shown == 81 and drawing.summary == "showing 81 of 81 nodes, depth=1"
 
 
@@ -94,7 +94,7 @@ def test_modules_that_feed_each_other_do_not_hang() -> None:
 @pytest.mark.parametrize("length", [180, 400, 2_000, 100_000])
 def test_a_long_chain_keeps_its_ends(length: int) -> None:
     graph = records.chain(length)
-    drawing = visualize.graph(graph)
+    drawing = visualize.graph(graph, rolled=False)
     assert drawing.shown == 2 * collapse.ENDS + 1
     hidden = f"{length + 1 - 2 * collapse.ENDS:,}".replace(",", " ")
     assert f"… {hidden} ops" in drawing.source

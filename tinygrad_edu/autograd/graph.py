@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_edu.autograd.engine import replay, walk
 from tinygrad_edu.autograd.formulas import Formulas, call_of, number_text, symbol_of
+from tinygrad_edu.autograd.lanes import completed, gradient_roots
 from tinygrad_edu.autograd.modes import Scope as OpenScope
 from tinygrad_edu.autograd.node import FREED, Constant, Leaf, Node
 from tinygrad_edu.autograd.records import Edge, Graph, Scope, Vertex
@@ -24,17 +25,23 @@ from tinygrad_edu.ops.registry import INPUT, INPUTS, OUT, Array
 from tinygrad_edu.recording import lift, live_node
 from tinygrad_edu.tensor import Tensor
 
-__all__ = ["Edge", "Graph", "Scope", "Vertex", "graph_of"]
+__all__ = ["Edge", "Graph", "Scope", "Vertex", "graph_of", "vertex_of"]
 
 FOLDED = ("transpose", "reshape", "unsqueeze", "expand", "squeeze", "permute")
 _HIDDEN_PARAMS = ("index", "steps", "source", "dtype", "shape", "value")
 
 
-def graph_of(*tensors: Tensor, params: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | None = None) -> Graph:
+def graph_of(
+    *tensors: Tensor,
+    params: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | None = None,
+    backward: bool = False,
+) -> Graph:
     """The graph that leads to `tensors`.
 
     params: names for the leaves, as from `dict(model.named_parameters())`.
-    Raises GraphError for a tensor without a graph.
+    backward: with the graph of their gradients, which `backward(create_graph=True)` has recorded, or which is recorded
+    now; its vertices have `order` 1 (and more, if it was differentiated again) and an `origin`.
+    Raises GraphError for a tensor without a graph; with `backward`, as `lanes.gradient_roots` says.
     """
     roots = []
     for x in tensors:
@@ -50,7 +57,19 @@ def graph_of(*tensors: Tensor, params: Mapping[str, Tensor] | Iterable[tuple[str
     if not roots:
         raise TypeError("graph: give at least one tensor")
     names = dict(params.items() if isinstance(params, Mapping) else params or ())
-    return _Builder(roots, {live_node(t): name for name, t in names.items() if live_node(t) is not None}).build()
+    gradients, leaf_of = gradient_roots(roots) if backward else ([], {})
+    builder = _Builder(
+        roots + [g.node for g in gradients],
+        {live_node(t): name for name, t in names.items() if live_node(t) is not None},
+    )
+    builder.gradients = leaf_of
+    return builder.build()
+
+
+def vertex_of(graph: Graph, tensor: Tensor) -> str:
+    """The id of the vertex that shows `tensor`; "" if the graph does not contain it."""
+    node = live_node(tensor) or tensor.__dict__.get("_constant") or tensor.__dict__.get("_origin")
+    return "" if node is None else graph.places.get(node.position, "")
 
 
 class _Builder(Formulas):
@@ -75,8 +94,10 @@ class _Builder(Formulas):
         self.ops = 0
         self.letters = 0
         self.taken: set[str] = set()
+        self.tried: dict[str, int] = {}
         self.scope_ids: dict[OpenScope, str] = {}
         self.scopes: list[Scope] = []
+        self.gradients: dict[Any, Any] = {}  # node of a gradient -> the leaf it belongs to
 
     def _collect(self) -> tuple[list[Any], set[Any]]:
         main = self._ancestors(self.roots, set())
@@ -156,15 +177,18 @@ class _Builder(Formulas):
 
     def _unique(self, wish: str) -> str:
         base = _ascii(wish) or "v"
-        unique, k = base, 2
+        unique, k = base, self.tried.get(base, 2)  # from the last number on: thousands of layers share a name
         while unique in self.taken:
             unique, k = f"{base}_{k}", k + 1
+        self.tried[base] = k
         self.taken.add(unique)
         return unique
 
     def _scope(self, scope: OpenScope | None) -> str:
-        """The id of a scope, its parents registered first."""
+        """The id of a scope, its parents registered first; what a backward recorded lies outside its scope."""
         chain = []
+        while scope is not None and scope.origin is not None:
+            scope = scope.parent
         while scope is not None and scope not in self.scope_ids:
             chain.append(scope)
             scope = scope.parent
@@ -218,10 +242,25 @@ class _Builder(Formulas):
                     paths[self._source(source)] = paths.get(self._source(source), 0) + 1
         vertices = [self._vertex(item, roles, formulas, kept, paths) for item in self._leaves_first(drawn, edges)]
         records = [self._edge(*edge, labels=labels) for edge in edges]
+        places = {
+            item.position: self.ids[shown]
+            for item in [*self.order, *self.open]
+            if (shown := self.drawn_for(item)) in self.ids
+        }
+        shown = completed(self, vertices, drawn)
         total = sum(int(np.prod(leaf.shape)) for leaf, role in roles.items() if role == "parameter")
         return Graph(
-            tuple(vertices), tuple(records), tuple(self.scopes), tuple(self.ids[root] for root in self.roots), total
+            tuple(shown),
+            tuple(records),
+            tuple(self.scopes),
+            tuple(self.ids[root] for root in self.roots),
+            total,
+            places,
         )
+
+    def drawn_for(self, item: Any) -> Any:
+        """The item that a picture shows for a node as it was recorded."""
+        return self._source(self.opened(item))
 
     def _leaves_first(self, drawn: list[Any], edges: list[tuple[Any, Any, int, bool]]) -> list[Any]:
         """Ops in execution order, each leaf just before its first use: a parameter is older than the data it meets."""

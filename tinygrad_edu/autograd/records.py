@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tinygrad_edu.ops.registry import Array
 
@@ -30,6 +31,11 @@ class Vertex:
     location: str
     position: int
     details: dict[str, str]
+    kept_bytes: int = 0  # what backward keeps alive because of this vertex: its result, or arrays made on the way to it
+    seconds: float | None = None  # forward, if recorded under `autograd.profile()`
+    backward_seconds: float | None = None
+    order: int = 0  # 1 for an op that backward(create_graph=True) recorded, 2 for one of its own backward, ...
+    origin: str = ""  # the vertex whose backward rule recorded this one
 
 
 @dataclass(frozen=True)
@@ -67,3 +73,6 @@ class Graph:
     scopes: tuple[Scope, ...]
     outputs: tuple[str, ...]
     parameters: int
+    places: Mapping[int, str] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # position -> vertex drawn for it

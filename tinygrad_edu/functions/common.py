@@ -25,8 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def numpy_names(function: F) -> F:
     """Let `axis` and `keepdims` stand for `dim` and `keepdim`, `input` for the first parameter and `other` for `y`.
 
-    An `out` of None, which NumPy's own functions pass along (np.max(x) calls x.max), is dropped.
-    Raises NotImplementedError for any other `out`.
+    A tensor given as `out` receives the result; an `out` of None, which NumPy's own functions pass along (np.max(x)
+    calls x.max), is dropped.
     """
     code = inspect.unwrap(function).__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -36,19 +36,37 @@ def numpy_names(function: F) -> F:
 
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Any:
+        out = None
         if kwargs:
             for old, new in renames:
                 if old in kwargs:
                     kwargs[new] = kwargs.pop(old)
-            if "out" in kwargs and kwargs.pop("out") is not None:
-                raise NotImplementedError(
-                    f"{function.__name__}: out= is not supported; assign the result, or write it with out.copy_(...)"
-                )
+            out = kwargs.pop("out", None)
             if takes_input and "input" in kwargs and not args:
                 args = (kwargs.pop("input"),)
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        return result if out is None else _write_out(function.__name__, result, out)
 
     return renamed  # type: ignore[return-value]
+
+
+def _write_out(name: str, result: Any, out: Any) -> Tensor:
+    """`out`, with the entries of `result`.
+
+    Raises NotImplementedError unless both are one tensor, RuntimeError if either requires grad, and ShapeError or
+    DTypeError where the result does not fit: `out` is not resized.
+    """
+    if not isinstance(result, Tensor) or not isinstance(out, Tensor):
+        raise NotImplementedError(
+            f"{name}: out= is not supported for {type(result).__name__} into {type(out).__name__}, only for one tensor "
+            f"into another; assign the result, or write it with out.copy_(...)"
+        )
+    if result.requires_grad or (mode.grad and out.requires_grad):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+            f"arguments requires grad; assign the result, or use no_grad()"
+        )
+    return store(out, result, f"{name}(out=)")
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,7 +81,7 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
         check_writable(self, name)
         # ops keep what they read for backward, so a recorded computation starts from a copy
         source = clone(self) if mode.grad and self.requires_grad else self
-        return store(self, function(source, *args, **kwargs), name)
+        return store(self, function(source, *args, **kwargs), f"{name}_")
 
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = f"`{name}` in place."
@@ -74,12 +92,12 @@ def store(x: Tensor, result: Tensor, name: str) -> Tensor:
     """Set all entries of x to a result of the same shape, as an in-place op does."""
     if result.array.shape != x.array.shape:
         raise ShapeError(
-            f"{name}_: output with shape {x.array.shape} doesn't match the broadcast shape {result.array.shape}; "
+            f"{name}: output with shape {x.array.shape} doesn't match the broadcast shape {result.array.shape}; "
             f"use the out-of-place form"
         )
     if not dtypes.can_cast(result.dtype, x.dtype):
         raise DTypeError(
-            f"{name}_: result type {result.dtype!r} can't be cast to the desired output type {x.dtype!r}; "
+            f"{name}: result type {result.dtype!r} can't be cast to the desired output type {x.dtype!r}; "
             f"convert the tensor first, for instance with .float()"
         )
     inplace_write(x, index_put, result, {"index": (...,)}, lambda array, value: np.copyto(array, value))

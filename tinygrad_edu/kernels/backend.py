@@ -154,7 +154,7 @@ def _select(name: str, threshold: int | None) -> None:
 
 def _after_fork_in_child() -> None:
     # GNU OpenMP does not survive a fork: a child's first parallel launch would abort the process. NumPy does.
-    if "numba" in sys.modules:
+    if "numba" in sys.modules or f"{__package__}.compiled.team" in sys.modules:
         _select("numpy", None)
 
 

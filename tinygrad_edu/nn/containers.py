@@ -62,8 +62,7 @@ class _Row(Module):
         names = list(self._modules)
         for name in names[chosen] if isinstance(chosen, slice) else [names[chosen]]:
             del self._modules[name]
-        if all(name.isdigit() for name in self._modules):
-            self._renumber(self._all())
+        self._renumber(self._all())
 
     def append(self, module: Module) -> Any:
         """Add a module at the end and return self."""

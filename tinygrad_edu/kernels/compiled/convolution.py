@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
 
 import numpy as np
@@ -10,8 +11,7 @@ from ..convolution import in_lanes
 from ..quiet import Array
 from ..windows import Pair, Shape
 from . import convolution_lanes as lanes
-from . import convolution_loops as loops
-from .jit import config
+from .cpu import BOUNDSCHECK
 
 
 def conv2d(
@@ -34,7 +34,7 @@ def conv2d_input_grad(
 ) -> Array:
     """grad (n, o, oh, ow), weight (o, c/groups, kh, kw) -> (n, c, h, w)."""
     # Lanes multiply zeros beyond the border, where the definition has no product: 0 inf would be a NaN too many.
-    out: Array = (_kernels(grad, weight.shape) if np.isfinite(weight).all() else loops).conv2d_input_grad(
+    out: Array = (_kernels(grad, weight.shape) if np.isfinite(weight).all() else _loops()).conv2d_input_grad(
         grad, weight, x_shape, stride, padding, dilation, groups
     )
     return out
@@ -50,4 +50,8 @@ def conv2d_weight_grad(
 
 def _kernels(x: Array, weight: Shape) -> ModuleType:
     # NUMBA_BOUNDSCHECK=1 asks for kernels that it can check; it does not see addresses
-    return lanes if in_lanes(x.shape[0], weight, x.itemsize) and not config.BOUNDSCHECK else loops
+    return lanes if in_lanes(x.shape[0], weight, x.itemsize) and not BOUNDSCHECK else _loops()
+
+
+def _loops() -> ModuleType:
+    return importlib.import_module(f"{__package__}.convolution_loops")  # imports Numba

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..quiet import Array
 from ..windows import Pair, Shape, conv_output_size
-from .lanes import LANE_BYTES, REGISTERS
+from .cpu import LANE_BYTES, REGISTERS
 
 SCRATCH = 12_288 * LANE_BYTES  # bytes of a chunk, in and out: three quarters of the L2 cache of CPUs with such vectors
 SLICES = 16  # partial sums of a weight gradient, whatever the number of threads

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
 import sys
 import threading
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
 from ..backend import chosen_threads
-from ..quiet import Array
+from .native import readonly as readonly
+from .patience import openmp_is_foreign, spinning_shortly
 
 runtime: Any = numba
 config: Any = numba.config
 
 # Reordering of sums and fused multiply-adds. Not "nnan" or "ninf": those may delete the very tests that keep NaN alive.
 SUMS = frozenset({"reassoc", "contract", "nsz"})
-
-# How often an idle OpenMP thread looks for work before it sleeps. Measured with 2 threads on 2 cores, in us: a parallel
-# relu of 1e6 alone | after a BLAS product of NumPy's, whose own threads still hold a core. 1,000: 122 | 179;
-# 3,000: 51 | 252; 5,000: 49 | 369; 20,000: 49 | 1142; the default, 300,000: 51 | 5100. Between the operations of a
-# training step lie some 50 us. Large products of ours run on these threads too, so the second column is the user's.
-SPIN_COUNT = "5000"
 
 
 def jit(
@@ -49,16 +42,6 @@ def jit(
         return _launcher(function, options)
 
     return decorate
-
-
-def readonly(x: Array) -> Array:
-    """x as a C-contiguous, aligned, read-only array: the one layout that the twins are compiled for.
-
-    A copy where it must be. Read-only, since Numba compiles once more for arrays that differ in that alone.
-    """
-    view = x.view() if x.flags.c_contiguous and x.flags.aligned else x.copy(order="C")
-    view.flags.writeable = False
-    return view
 
 
 def _launcher(function: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
@@ -149,20 +132,10 @@ def _start_threads() -> None:
     the default, then Numba's own "workqueue" serves: 0.30 ms instead of 8 ms for the product and relu above, though a
     bare launch takes 0.1 ms.
     """
-    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        return
-    if config.THREADING_LAYER == "default" and _openmp_is_loaded() and not _tbb_is_there():
+    if config.THREADING_LAYER == "default" and openmp_is_foreign() and not _tbb_is_there():
         config.THREADING_LAYER = "workqueue"
-    os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
-    try:
+    with spinning_shortly():
         runtime.get_num_threads()
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
-
-
-def _openmp_is_loaded() -> bool:
-    maps = Path("/proc/self/maps")  # Linux; elsewhere Numba's OpenMP is not GNU's
-    return maps.exists() and any(line.rstrip().endswith("/libgomp.so.1") for line in maps.read_text().splitlines())
 
 
 def _tbb_is_there() -> bool:

@@ -5,22 +5,24 @@ does not find such code by itself (plain loops reach a quarter of the speed), so
 transposition in and out of lanes, and two register tiles. All take addresses and strides in bytes as int64; `zero` is
 a number of the elements' type. Nothing is checked: the callers' plans keep every address inside its array.
 
-Numba's cache sees changes of the file a kernel is in, not of this one: empty the cache when you edit it.
+Numba's cache sees changes of the file a kernel is in, not of this one: empty it when you edit this, and run `make
+kernels`.
 """
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numba.core.cgutils
 import numba.extending
-from llvmlite import binding, ir  # type: ignore[import-untyped]
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 
-config: Any = numba.config
+from .cpu import LANE_BYTES as LANE_BYTES
+from .cpu import REGISTERS as REGISTERS
+
 cgutils: Any = numba.core.cgutils
 intrinsic: Any = numba.extending.intrinsic
 Emit = tuple[Any, Callable[..., Any]]  # what an intrinsic returns: its signature and its code generator
@@ -28,23 +30,6 @@ Emit = tuple[Any, Callable[..., Any]]  # what an intrinsic returns: its signatur
 INT = ir.IntType(64)
 SHORT = ir.IntType(32)
 ADDRESS = types.int64
-
-
-def _vector_unit() -> tuple[int, int]:
-    """Bytes of a vector register and how many there are, on the CPU that Numba compiles for."""
-    if platform.machine().lower() in ("aarch64", "arm64"):
-        return 16, 32
-    if config.CPU_NAME and config.CPU_NAME != "host":
-        features = set((config.CPU_FEATURES or "").split(","))
-        known = {name[1:] for name in features if name.startswith("+")}
-    else:
-        known = {name for name, present in binding.get_host_cpu_features().items() if present}
-    if {"avx512f", "avx512bw", "avx512vl"} <= known:
-        return 64, 32
-    return (32, 16) if "avx" in known else (16, 16)
-
-
-LANE_BYTES, REGISTERS = _vector_unit()
 
 
 def _vector(kind: Any) -> tuple[Any, int, int]:

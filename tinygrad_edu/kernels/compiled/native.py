@@ -1,106 +1,95 @@
-"""Kernels that work on addresses, started in parallel: less to compile than one parallel function each.
+"""Kernels that work on addresses, and how they are started, on several threads at once. Nothing here imports Numba.
 
-Such a kernel is a module-level function (args, thread, threads, itemsize, height, width): `args` is the address of
-int64 words that say where everything is. The last three are constants, part of its type, so that Numba compiles it
-once for each choice of them, keeps that on disk, and an intrinsic can unroll by them. One launcher, compiled once,
-starts them all: the three products of a convolution compile in 4 s, not in 9 with a launcher for each.
+Such a kernel is a function in `tasks/` of (args, thread, threads, itemsize, height, width): `args` is the address of
+int64 words that say where everything is. The last three are constants, so that each choice of them is compiled by
+itself, and an intrinsic can unroll by them. Its code comes from the `store` that is part of this package, made ahead;
+what is not there, Numba compiles when it is first asked for (`fresh`).
 """
 
 from __future__ import annotations
 
 import ctypes
-import pickle
+import importlib
+import os
+import sys
 import threading
-import warnings
-from collections.abc import Callable
 from typing import Any
 
-import numba
-import numba.extending
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import prange
-from numba.core import types
-
+from ..backend import chosen_threads
 from ..quiet import Array
-from .jit import _announce as announce
-from .jit import config, jit
+from . import store, team
+from .address import address
 
 CONSTANTS = 3  # itemsize, height, width
-Kernel = Callable[..., None]
-compiler: Any = numba
-intrinsic: Any = numba.extending.intrinsic
+Constants = tuple[int, int, int]
+ZERO, ONE = ctypes.c_int64(0), ctypes.c_int64(1)  # made once: to convert six arguments takes ctypes 2 us
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _call(context: Any, function: Any, args: Any, thread: Any, threads: Any) -> Any:
-    """function(args, thread, threads, 0, 0, 0), by its address; its constants are compiled in."""
+def readonly(x: Array) -> Array:
+    """x as a C-contiguous, aligned, read-only array: the one layout that the twins are compiled for.
 
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        word = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [word] * (3 + CONSTANTS))
-        zero = ir.Constant(word, 0)
-        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [*values[1:], *[zero] * CONSTANTS])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 4), emit
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _address(context: Any, array: Any) -> Any:
-    """Where an array's first element is."""
-
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.ptrtoint(context.make_array(array)(context, builder, values[0]).data, ir.IntType(64))
-
-    return types.int64(array), emit
-
-
-@jit()
-def _spread(function: int, args: Array, threads: int) -> None:
-    for thread in prange(threads):
-        _call(function, _address(args), thread, threads)
+    A copy where it must be. Read-only, since Numba compiles once more for arrays that differ in that alone.
+    """
+    view = x.view() if x.flags.c_contiguous and x.flags.aligned else x.copy(order="C")
+    view.flags.writeable = False
+    return view
 
 
 def get_threads() -> int:
     """How many threads a launch from this Python thread uses."""
-    return int(compiler.get_num_threads())
+    if _JIT in sys.modules:
+        return int(sys.modules["numba"].get_num_threads())
+    chosen = chosen_threads()
+    return _MOST if chosen is None else min(chosen, _MOST)
 
 
-def launch(kernel: Kernel, constants: tuple[int, int, int], args: Array, threads: int) -> None:
-    """kernel(address of args, thread, threads, *constants) for each thread at once; one thread is the caller's."""
-    key = (kernel, constants)
-    code = _codes.get(key)
-    if code is None:
-        with _compiling:
-            code = _codes.get(key) or _codes.setdefault(key, _Code(kernel, constants))
+def _most_threads() -> int:
+    """As many as Numba would have: one per core this process may run on, or what its variable says."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(os.environ.get("NUMBA_NUM_THREADS") or cores)
+
+
+def launch(kernel: str, constants: Constants, args: Array, threads: int) -> None:
+    """kernel(address of args, thread, threads, *constants) for each thread at once; one thread is the caller's.
+
+    kernel: "<module>.<function>" in `tasks/`.
+    """
+    code = _codes.get((kernel, constants)) or _prepare(kernel, constants)
     if threads == 1:
-        code.call(args.ctypes.data, 0, 1, 0, 0, 0)
+        code.call(ctypes.c_int64(address(args)), ZERO, ONE, ZERO, ZERO, ZERO)
+    elif team.is_there():
+        team.run(code.address, address(args), threads)
     else:
-        _spread(code.address, args, threads)
+        fresh().spread(code.address, args, threads)
+
+
+def fresh() -> Any:
+    """The module that compiles by Numba."""
+    return importlib.import_module(f"{__package__}.fresh")
 
 
 class _Code:
     """A kernel's machine code, kept alive with its address."""
 
-    def __init__(self, kernel: Kernel, constants: tuple[int, int, int]) -> None:
-        with announce(kernel.__name__, "f" if constants[0] == 4 else "d"):
-            self.code = _compile(kernel, constants)
-        self.address = self.code.address
-        self.call = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * (3 + CONSTANTS))(self.address)
+    def __init__(self, kernel: str, constants: Constants) -> None:
+        found = store.find(kernel, constants)
+        self.owner: Any = None
+        if found is None:
+            self.owner = fresh().compile_kernel(kernel, constants)
+            found = int(self.owner.address)
+        self.address = found
+        self.call = ctypes.CFUNCTYPE(None)(self.address)
 
 
-def _compile(kernel: Kernel, constants: tuple[int, int, int]) -> Any:
-    signature = types.void(*[types.int64] * 3, *map(types.literal, constants))
-    options: dict[str, Any] = {"error_model": "numpy"}
-    try:
-        return compiler.cfunc(signature, cache=not config.BOUNDSCHECK, **options)(kernel)
-    except RuntimeError as error:
-        if "no locator" not in str(error):
-            raise
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
-        warnings.warn(f"{kernel.__name__}: compiled code cannot be cached ({error})", RuntimeWarning, stacklevel=4)
-    return compiler.cfunc(signature, **options)(kernel)
+def _prepare(kernel: str, constants: Constants) -> _Code:
+    key = (kernel, constants)
+    with _preparing:
+        return _codes.get(key) or _codes.setdefault(key, _Code(kernel, constants))
 
 
-_codes: dict[tuple[Kernel, tuple[int, int, int]], _Code] = {}
-_compiling = threading.Lock()
+_codes: dict[tuple[str, Constants], _Code] = {}
+_preparing = threading.Lock()
+_JIT = f"{__package__}.jit"
+_MOST = _most_threads()
+if not store.is_there():  # a broken Numba is to be noticed now, when NumPy can still take the place of the twins
+    importlib.import_module("numba")

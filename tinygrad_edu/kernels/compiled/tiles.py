@@ -14,7 +14,6 @@ from numba.core import types
 from .lanes import (
     ADDRESS,
     LANE_BYTES,
-    REGISTERS,
     Emit,
     _at,
     _int,
@@ -24,9 +23,6 @@ from .lanes import (
     _vector,
     intrinsic,
 )
-
-# (rows, vectors) of a tile: sums enough to hide the latency of a multiply-add, with registers left for a row of y.
-TILE = (8, 2) if REGISTERS == 32 else (6, 2)
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
