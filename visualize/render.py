@@ -97,7 +97,22 @@ def run(source: str, kind: str, *, expect: str = "", renderer: str, timeout: flo
                 f"HTML-like labels (built without expat). {said}".rstrip()
             )
         _warn_if_shrunk(said, fewer)
-        return wanted.read_bytes()
+        return whole(wanted.read_bytes()) if kind == "svg" else wanted.read_bytes()
+
+
+def whole(svg: bytes) -> bytes:
+    """The SVG with all of its picture inside its frame.
+
+    Where dpi is not 72, Graphviz 2.43 scales the drawing but not the viewBox, which then cuts off what lies beyond.
+    """
+    frame = re.search(rb'<svg width="([\d.]+)pt"[^>]*?viewBox="0\.00 0\.00 ([\d.]+) [\d.]+"', svg, re.DOTALL)
+    drawing = re.search(rb'class="graph" transform="scale\(([\d.]+) [\d.]+\)', svg)
+    if frame is None or drawing is None:
+        return svg
+    width, inside, scale = float(frame[1]), float(frame[2]), float(drawing[1])
+    if scale <= 1 or abs(inside * scale - width) > 0.02 * width:
+        return svg
+    return svg.replace(drawing[0], b'class="graph" transform="scale(1 1)', 1)
 
 
 def not_found(target: Path, saved: Path) -> str:

@@ -221,3 +221,13 @@ def test_a_bare_machine_draws_with_the_fonts_of_matplotlib(tmp_path: Path, monke
     assert "mpl-data" in Path(environment["FONTCONFIG_FILE"]).read_text(encoding="utf-8")
     monkeypatch.setenv("FONTCONFIG_FILE", "/the/users/own.conf")
     assert render._environment(str(tmp_path))["FONTCONFIG_FILE"] == "/the/users/own.conf"
+
+
+def test_the_frame_of_an_svg_holds_the_whole_picture():
+    """Graphviz 2.43 scales what is inside by dpi / 72, but not the viewBox."""
+    inside = '<g id="graph0" class="graph" transform="scale(1.5 1.5) rotate(0) translate(4 96)"></g></svg>'
+    cut = f'<svg width="300pt" height="150pt"\n viewBox="0.00 0.00 200.00 100.00">{inside}'.encode()
+    assert b"scale(1 1)" in render.whole(cut)
+    right = f'<svg width="200pt" height="100pt"\n viewBox="0.00 0.00 300.00 150.00">{inside}'.encode()
+    assert render.whole(right) == right
+    assert render.whole(b"<svg>") == b"<svg>"
