@@ -11,12 +11,12 @@ from tinygrad_edu.nn import functional as F
 from tinygrad_edu.nn import init
 from tinygrad_edu.nn.functional.checks import SizeError
 from tinygrad_edu.nn.module import Module
-from tinygrad_edu.nn.normalization import _BatchNorm
+from tinygrad_edu.nn.normalization import _Affine, _BatchNorm
 from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """Normalisation of each sample over groups of channels (Wu and He, 2018).
 
     x (n, c, ...) -> y of the same shape
@@ -38,19 +38,8 @@ class GroupNorm(Module):
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        for name, letter, wanted in (("weight", "γ", affine), ("bias", "β", affine and bias)):
-            parameter = Parameter(empty(num_channels, device=device, dtype=dtype)) if wanted else None
-            if parameter is not None:
-                parameter.name = letter
-            self.register_parameter(name, parameter)
+        self._register_affine(num_channels, affine, bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """γ = 1, β = 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """y = γ · x̂ + β: the steps are in `functional.group_norm`."""

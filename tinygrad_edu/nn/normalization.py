@@ -18,7 +18,25 @@ from tinygrad_edu.nn.parameter import Parameter
 from tinygrad_edu.tensor import Tensor
 
 
-class _BatchNorm(Module):
+class _Affine(Module):
+    """What normalisations share: γ, which is `weight`, and β, `bias`, either of which may be left out."""
+
+    def _register_affine(self, shape: Any, affine: bool, bias: bool, device: Any, dtype: Any) -> None:
+        for name, letter, wanted in (("weight", "γ", affine), ("bias", "β", affine and bias)):
+            parameter = Parameter(empty(shape, device=device, dtype=dtype)) if wanted else None
+            if parameter is not None:
+                parameter.name = letter  # the paper's letters, for pictures
+            self.register_parameter(name, parameter)
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _BatchNorm(_Affine):
     """What batch normalisation of any number of dims shares."""
 
     running_mean: Tensor | None
@@ -42,11 +60,7 @@ class _BatchNorm(Module):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         options = {"device": device, "dtype": dtype}
-        for name, letter, wanted in (("weight", "γ", affine), ("bias", "β", affine and bias)):
-            parameter = Parameter(empty(num_features, **options)) if wanted else None
-            if parameter is not None:
-                parameter.name = letter  # the paper's letters, for pictures
-            self.register_parameter(name, parameter)
+        self._register_affine(num_features, affine, bias, device, dtype)
         self.register_buffer("running_mean", zeros(num_features, **options) if track_running_stats else None)
         self.register_buffer("running_var", ones(num_features, **options) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", zeros((), dtype=int64) if track_running_stats else None)
@@ -61,10 +75,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """γ = 1, β = 0, and the running statistics forgotten."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _check_input(self, x: Tensor) -> None:
         if x.ndim not in self.allowed:
@@ -132,7 +143,7 @@ class BatchNorm2d(_BatchNorm):
     allowed = (4,)
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """Normalisation of each sample over its last dims (Ba, Kiros and Hinton, 2016).
 
     x (..., *normalized_shape) -> y of the same shape
@@ -151,20 +162,8 @@ class LayerNorm(Module):
         super().__init__()
         sizes = (normalized_shape,) if isinstance(normalized_shape, numbers.Integral) else tuple(normalized_shape)
         self.normalized_shape, self.eps, self.elementwise_affine = sizes, eps, elementwise_affine
-        for name, letter, wanted in (("weight", "γ", True), ("bias", "β", bias)):
-            parameter = None
-            if elementwise_affine and wanted:
-                parameter = Parameter(empty(sizes, device=device, dtype=dtype))
-                parameter.name = letter
-            self.register_parameter(name, parameter)
+        self._register_affine(sizes, elementwise_affine, bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """γ = 1, β = 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """y = γ · x̂ + β: the steps are in `functional.layer_norm`."""
