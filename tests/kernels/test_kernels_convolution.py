@@ -10,6 +10,8 @@ from kernel_cases import DTYPES, check_result, close, layouts, numba_everywhere,
 
 from tinygrad_edu import kernels
 from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.kernels.backend import twins
+from tinygrad_edu.kernels.convolution import DEEP, MANY
 
 PLAIN = ((1, 1), (0, 0), (1, 1), 1)  # stride, padding, dilation, groups
 EXAMPLES = [
@@ -144,6 +146,21 @@ def test_measured_choice_agrees_with_the_reference():
             chosen = kernels.conv2d(x, weight, *PLAIN)
         with kernels.use_backend("numpy"):
             close(chosen, kernels.conv2d(x, weight, *PLAIN))
+
+
+def test_the_weight_gradient_of_a_deep_layer_is_one_product():
+    pytest.importorskip("numba")
+    x, grad, shape = random((3, 250, 2, 2), np.float32), random((3, 250, 2, 2), np.float32, 1), (250, 250, 3, 3)
+    padded = ((1, 1), (1, 1), (1, 1), 1)
+    assert np.prod(shape) >= max(MANY, DEEP * 3 * 2 * 2)
+    with kernels.use_backend("numba"):
+        chosen = kernels.conv2d_weight_grad(grad, x, shape, *padded)
+    close(chosen, twins("convolution").conv2d_weight_grad(grad, x, shape, *padded))
+    frame = np.zeros((3, 250, 4, 4))
+    frame[:, :, 1:3, 1:3] = x
+    for k, m in np.ndindex(3, 3):
+        tap = np.einsum("noij,ncij->oc", grad.astype(np.float64), frame[:, :, k : k + 2, m : m + 2])
+        np.testing.assert_allclose(chosen[:, :, k, m], tap, rtol=1e-4, atol=1e-4)
 
 
 def test_same_bits_whatever_the_number_of_threads():
