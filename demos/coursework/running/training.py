@@ -1,0 +1,100 @@
+"""What the cells of most experiments do: train a classifier with the Trainer, test it, keep the predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tinygrad_edu as torch
+import tinygrad_edu.nn.functional as F
+from tinygrad_edu import nn, optim
+from tinygrad_edu.train import Trainer, accuracy
+from tinygrad_edu.utils.data import DataLoader
+
+from .data import Data, DataOptions
+
+OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
+    "SGD": optim.SGD,
+    "RMSprop": optim.RMSprop,
+    "Adam": optim.Adam,
+    "AdamW": optim.AdamW,
+}
+
+
+def make_optimizer(name: str, parameters: Any, lr: float, **settings: Any) -> optim.Optimizer:
+    """An optimiser by its name in the tables: "SGD", "RMSprop", "Adam", "AdamW", or "momentum" (SGD with 0.9)."""
+    if name == "momentum":
+        return optim.SGD(parameters, lr=lr, **{"momentum": 0.9, **settings})
+    if name not in OPTIMIZERS:
+        raise ValueError(f"make_optimizer: {name!r} is none of {', '.join([*OPTIMIZERS, 'momentum'])}")
+    return OPTIMIZERS[name](parameters, lr=lr, **settings)
+
+
+def fit_classifier(
+    build: Callable[[Data], nn.Module],
+    optimizer: Callable[[nn.Module], optim.Optimizer],
+    seed: int,
+    data: DataOptions,
+    checkpoint: Path,
+    *,
+    batch_size: int,
+    epochs: int | None = None,
+    steps: int | None = None,
+    validate_every: int | None = None,
+    checkpoint_every: Literal["epoch"] | int = "epoch",
+    train_limit: int | None = None,
+    best: bool = False,
+    trainer_options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One cell: the seed set, the model and its optimiser built, trained (from the checkpoint if there is one), tested.
+
+    build: the data -> the model.  epochs or steps: exactly one.  validate_every: steps per row of the history, else an
+    epoch.  train_limit: only so many training samples, the first ones.  best: also the best row's test accuracy would
+    need the test set at each row, so "validation accuracy" is then the best row's.
+    Returns metrics (train accuracy: the mean over the last row, while training), history with the step of each row,
+    test predictions and targets, and the number of parameters.  A loss of NaN ends the run and stays in the history.
+    """
+    torch.manual_seed(seed)
+    sets = data.load()
+    model = build(sets)
+    train = sets.train
+    if train_limit is not None:
+        train = type(train)(*(tensor[:train_limit] for tensor in train.tensors))
+    trainer = Trainer(
+        model,
+        optimizer(model),
+        F.cross_entropy,
+        metrics={"accuracy": accuracy},
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        progress=data.progress,
+        **{"on_nan": "stop", **(trainer_options or {})},
+    )
+    loader = DataLoader(train, batch_size, shuffle=True)
+    fitted = trainer.fit(
+        loader, DataLoader(sets.validation, 500), epochs=epochs, steps=steps, validate_every=validate_every, resume=True
+    )
+    history: dict[str, Sequence[float]] = {
+        **{name: list(values) for name, values in fitted.items()},
+        "step": list(fitted.step),
+    }
+    return tested(trainer.predict(DataLoader(sets.test, 500)), sets, history, model, best)
+
+
+def tested(
+    scores: Any, sets: Data, history: Mapping[str, Sequence[float]], model: nn.Module, best: bool
+) -> dict[str, Any]:
+    """The result of a cell from the scores of the test set (n, classes) and the history."""
+    targets = sets.test.tensors[1]
+    predicted = scores.argmax(1)
+    pick = max if best else (lambda values: values[-1])
+    metrics = {"test accuracy": float((predicted == targets).float().mean())}
+    metrics |= {name: pick(history[name]) for name in ("validation accuracy", "train accuracy") if history.get(name)}
+    return {
+        "metrics": metrics,
+        "history": history,
+        "predictions": predicted,
+        "targets": targets,
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
