@@ -4,12 +4,13 @@ VENV   ?= .venv
 RUN     = $(VENV)/bin/python
 STAMP   = $(VENV)/.installed
 
-.PHONY: help demo test lint bench docs kernels clean
+.PHONY: help demo test lint derivations bench docs kernels clean
 
 help:
 	@echo "make demo   train a small CNN on real scans, draw its graph, check every gradient; results in out/"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   ruff and mypy"
+	@echo "make derivations  check every formula of five course reports; tables and pictures in out/derivations/"
 	@echo "make bench  time the engine against PyTorch, MyGrad, autograd and DeZero, where installed"
 	@echo "make kernels  compile the kernels ahead; after a change to their sources"
 	@echo "make docs   the reference of every name and op as HTML, in out/docs/, and what of PyTorch is here, docs/coverage.md"
@@ -31,6 +32,9 @@ lint: $(STAMP)
 
 test: lint
 	$(RUN) -m pytest -n auto
+
+derivations: $(STAMP)
+	$(RUN) demos/derivations/check.py
 
 bench: $(STAMP)
 	$(RUN) -m benchmarks

@@ -281,9 +281,15 @@ def _node_label(box: Box, style: Style) -> str:
 
 
 def _note(box: Box, style: Style, role: Role, fill: str) -> list[str]:
+    """A row per line of the note; verdicts, which begin with ✓ or ✗, in green or red."""
     note = style.marks.notes.get(box.members[0].id, "") if box.vertex is not None else ""
-    ink = role.tag if role.tag != style.theme.bad_text else style.theme.text
-    return [_wide(font(note, 9, ink, bold=True), fill)] if note else []
+    plain = role.tag if role.tag != style.theme.bad_text else style.theme.text
+    rows, ink = [], plain
+    for line in note.split("\n") if note else ():
+        verdict = {"✓": "added", "✗": "wrong"}.get(line[:1])
+        ink = role_of(verdict, style.theme.name).tag if verdict else ink  # a wrapped line keeps the colour
+        rows.append(_wide(font(line, 9, ink, bold=True), fill))
+    return rows
 
 
 def _figure_label(box: Box, style: Style, operand: str) -> str:

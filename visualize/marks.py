@@ -20,6 +20,7 @@ MARKS = {
         "focus": Role("#5B3FA8", "#E9E3F8", "#4B3391"),
         "first": Role("#000000", "#F0E442", "#000000"),
         "wrong": Role("#B3261E", "#FBE3E1", "#9A1F18"),
+        "wrong formula": Role("#B3261E", "#FBE3E1", "#9A1F18"),
     },
     "dark": {
         "added": Role("#5BD07A", "#143520", "#7FE099"),
@@ -28,6 +29,7 @@ MARKS = {
         "focus": Role("#B9A3F5", "#2A2247", "#CBB9FA"),
         "first": Role("#F0E442", "#F0E442", "#000000"),
         "wrong": Role("#FF7B72", "#3F1D1B", "#FF9C95"),
+        "wrong formula": Role("#FF7B72", "#3F1D1B", "#FF9C95"),
     },
 }
 WORDS = {"first": "first here", "focus": "focus", "wrong": "wrong rule"}

@@ -93,7 +93,8 @@ def grid_html(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequ
 
     def cell(tag: str, k: int, text: str) -> str:
         side = "right" if k in right else "left"
-        return f'<{tag} style="text-align:{side};white-space:pre-wrap">{html.escape(text)}</{tag}>'
+        space = "pre" if side == "right" else "pre-wrap"  # 9e-17 must not break at its minus
+        return f'<{tag} style="text-align:{side};white-space:{space}">{html.escape(text)}</{tag}>'
 
     head = "".join(cell("th", k, column) for k, column in enumerate(columns))
     body = "".join("<tr>" + "".join(cell("td", k, text) for k, text in enumerate(row)) + "</tr>" for row in rows)
