@@ -20,8 +20,8 @@ class Callback:
 
     The order of a step: forward, backward, update, schedule (if per step), `on_step_end`.  At the end of an epoch:
     validation, a new row in the history, schedule, the count of epochs, `on_validation_end`, `on_epoch_end`, and the
-    checkpoint.  `trainer.save` is right in each of them.  What a callback remembers belongs in `state_dict`, so that a resumed run
-    goes on as if nothing had happened.
+    checkpoint.  `trainer.save` may be called in each of them.
+    What a callback remembers belongs in `state_dict`, so that a resumed run goes on as if nothing had happened.
     """
 
     def on_fit_start(self, trainer: Trainer) -> None:

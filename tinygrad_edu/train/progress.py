@@ -59,10 +59,17 @@ class Bar(Progress):
     def __init__(self, name: str) -> None:
         from rich import progress
 
-        columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
+        columns = (
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+        )
         self.name = f"{name} " if name else ""
         self.bar = progress.Progress(
-            *columns, progress.TimeElapsedColumn(), progress.TextColumn("{task.fields[note]}"), auto_refresh=False
+            *columns,
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("{task.fields[note]}", markup=False),
+            auto_refresh=False,
         )
         self.task: Any = None
         self.drawn = 0.0

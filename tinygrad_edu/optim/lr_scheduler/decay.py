@@ -100,6 +100,11 @@ class MultiStepLR(LRScheduler):
         passed = bisect_right(sorted(self.milestones.elements()), self.last_epoch)
         return [base * self.gamma**passed for base in self.base_lrs]
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As in every schedule; a file gives the milestones back as a dict."""
+        super().load_state_dict(state_dict)
+        self.milestones = Counter(self.milestones)
+
 
 class ConstantLR(LRScheduler):
     """lr = factor · initial lr for the first total_iters steps, then the initial lr."""
