@@ -1,7 +1,7 @@
 """The pictures of the README, each from a real run.        python demos/gallery.py        (half a minute)
 
-Graphs (a network, a deep one folded, second derivatives, two versions compared), the page that plays
-backward, and pictures of training. The page needs Chromium for its photograph and is left out without it.
+Graphs (a network, a deep one folded, second derivatives, two versions compared, a derivation checked), the page that
+plays backward, and pictures of training. The page needs Chromium for its photograph and is left out without it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tinygrad_edu.nn.functional as F
 import visualize
 from tinygrad_edu import nn, optim
 from tinygrad_edu.autograd import keep_values
+from tinygrad_edu.derivation import Derivation
 
 WIDTH = 1200  # pixels at most
 LIMIT = 150_000  # bytes at most
@@ -113,6 +114,33 @@ def page(path: Path) -> bool:
     return True
 
 
+def derivation(path: Path) -> None:
+    """Gradients of batch normalization derived by hand, with an exponent upside down and a 1/m forgotten."""
+
+    def forward(x: Any, gamma: Any, beta: Any, *, eps: float) -> dict[str, Any]:
+        mu = x.mean()
+        var = ((x - mu) ** 2).mean()
+        xhat = (x - mu) / (var + eps).sqrt()
+        return {"mu": mu, "var": var, "xhat": xhat, "y": gamma * xhat + beta}
+
+    norm = Derivation(
+        "Batch normalization, derived by hand",
+        forward,
+        inputs={"x": ("m",), "gamma": (), "beta": ()},
+        sizes={"m": 4},
+        constants={"eps": 1e-5},
+        loss="f",
+        upstream="g",
+        parameters=("gamma", "beta"),
+    )
+    norm.formula("1", "df/dgamma = sum_i g_i xhat_i").formula("2", "df/dbeta = sum_i g_i")
+    norm.formula("3", "df/dxhat_i = g_i gamma")
+    norm.formula("4", "df/dvar = sum_i df/dxhat_i (x_i - mu) (-1/2) (var + eps)^(-2/3)")
+    norm.formula("5", "df/dmu = sum_i df/dxhat_i * (-1/sqrt(var + eps))")
+    norm.formula("6", "df/dx_i = df/dxhat_i/sqrt(var + eps) + df/dvar 2(x_i - mu)/m + df/dmu")
+    visualize.report(norm.check(), path, direction="TB")
+
+
 def training_pictures(out: Path) -> None:
     """One short training of the small CNN on Digits: what flows, what it learned, what it gets wrong."""
     torch.manual_seed(0)
@@ -197,9 +225,10 @@ def main(arguments: list[str] | None = None) -> list[Path]:
     before_and_after(out / "diff.png")
     if not page(out / "page.png"):
         print("no Chromium here: page.png is left as it was")
+    derivation(out / "derivation.png")
     training_pictures(out)
     boundary(out / "decision_boundary.png")
-    names = "network deep second_order diff page gradient_flow histograms filters activations mistakes"
+    names = "network deep second_order diff page derivation gradient_flow histograms filters activations mistakes"
     made = [out / f"{name}.png" for name in [*names.split(), "decision_boundary"] if (out / f"{name}.png").exists()]
     for path in made:
         print(f"{small(path) / 1000:6.0f} kB  {path}")

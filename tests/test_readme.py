@@ -42,6 +42,14 @@ def test_the_gradient_check_runs():
     exec(BLOCKS[2], {"x64": rng.standard_normal((2, 3)), "w64": rng.standard_normal((3, 2))})
 
 
+def test_the_derivation_is_judged_as_it_is_shown(capsys):
+    (block,) = [code for code in BLOCKS if "Derivation" in code]
+    exec(block, {})
+    printed = capsys.readouterr().out
+    shown = re.search(r"^d\. df/dvar.*?(?=\n```)", README, re.MULTILINE | re.DOTALL)
+    assert shown and shown.group() in printed
+
+
 def test_the_error_is_the_one_that_is_shown():
     shown = re.search(r"^matmul: .*$", README, re.MULTILINE)
     assert shown
