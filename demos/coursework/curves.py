@@ -56,6 +56,8 @@ def draw(cells: Cells, path: Path, title: str, panels: Sequence[Panel]) -> None:
 
     A row that is NaN or Inf in any seed is a gap; lines whose quantity no cell has are left out.
     """
+    from matplotlib.ticker import MaxNLocator
+
     palette = palette_named("light")
     height = max(4.2, 0.3 * max(len(panel.lines) for panel in panels) + 1.6)
     figure = new_figure(1.2 + 6.4 * len(panels), height, palette, margin=0.12)
@@ -84,6 +86,7 @@ def draw(cells: Cells, path: Path, title: str, panels: Sequence[Panel]) -> None:
             ends.append((value, name, palette.muted))
         panel_title(ax, panel.title, palette)
         ax.set_xlabel("training step" if counted else "epoch", color=palette.muted)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(axis="y", color=palette.grid, linewidth=0.8)
         ax.set_axisbelow(True)
         bare(ax, palette)

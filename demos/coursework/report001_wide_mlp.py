@@ -2,10 +2,10 @@
 
     python demos/coursework/report001_wide_mlp.py
 
-Adam, lr 1e-4, betas (0.75, 0.999), weight decay 0.01 (added to the gradient, as torch.optim.Adam does), batch 500, 5,000
-steps.  The report's 57.03 % is the best test accuracy of all steps.  A best chosen on the test set is optimistic, so the
-table has three numbers: the best of the 20 test measurements, the last, and the one at the step that the validation set
-would choose.  Here: ReLU, 45,000 training and 5,000 validation images, standardized per channel.  About
+Adam, lr 1e-4, betas (0.75, 0.999), weight decay 0.01 (added to the gradient, as torch.optim.Adam does), batch 500,
+5,000 steps.  The report's 57.03 % is the best test accuracy of all steps.  A best chosen on the test set is optimistic,
+so the table has three numbers: the best of the 20 test measurements, the last, and the one at the step that the
+validation set would choose.  Here: ReLU, 45,000 training and 5,000 validation images, standardized per channel.  About
 ten minutes a seed.
 """
 

@@ -113,7 +113,7 @@ def _work(task: Task) -> Outcome:
             return Outcome(task, cell, computed=False)
         run = _function(task)
         resumed = task.checkpoint.exists()
-        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        started, clock, cpu = datetime.now(timezone.utc), time.perf_counter(), time.process_time()
         result = _checked(run(dict(task.config), task.seed, task.data, task.checkpoint), task)
         targets = result.pop("targets", None)
         if targets is not None:
@@ -123,6 +123,7 @@ def _work(task: Task) -> Outcome:
             **task.identity,
             **result,
             "seconds": round(time.perf_counter() - clock, 3),
+            "cpu seconds": round(time.process_time() - cpu, 3),
             "resumed": resumed,
             "started": started.isoformat(timespec="seconds"),
             "command": task.command,
@@ -297,8 +298,11 @@ def _locked(path: Path) -> Iterator[None]:
             _lock(file)
             # whoever had the lock has removed the file: then this is a lock on nothing, and a new one is needed
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                yield
-                path.unlink(missing_ok=True)
+                try:
+                    yield
+                finally:
+                    if sys.platform != "win32":  # which removes no open file: there it stays, empty
+                        path.unlink(missing_ok=True)
                 return
         finally:
             file.close()

@@ -96,6 +96,8 @@ def resolve(choice: str, wanted: str, root: str | None, quick: bool = False, sta
 
 def announcement(data: DataOptions) -> str:
     """One line about the data in use, for the console and the tables."""
+    if data.name == "none":
+        return "data: none, the seed of each cell makes its inputs"
     if data.standin_for is not None and data.limit is None:
         where = data.root or str(datasets.images.default_root())
         missing = NAMES[data.standin_for]

@@ -35,7 +35,9 @@ class Experiment:
     data: the set that the report used.  reported: {label: {metric: number}}.  metrics: what the table shows, names of
     a cell's `metrics`.  family: the folder of the cells, the same for experiments that share cells.  version: raise it
     when the same configuration means something else.  draw: the figure; None for `figures.lines` of `panels`.
-    pairs: which labels are compared, "all" or a list of pairs.  remarks: lines below the table, from the cells.
+    pairs: which labels are compared, "all" or a list of pairs.  lower_is_better: of errors.
+    needs_data: False for cells whose seed makes their inputs.  remarks: lines below
+    the table, from the cells.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Experiment:
     panels: Sequence[str] = ("train loss",)
     draw: Draw | None = None
     pairs: str | Sequence[tuple[str, str]] = "all"
+    lower_is_better: bool = False
+    needs_data: bool = True
     remarks: Callable[[summary.Cells], Sequence[str]] | None = None
     epochs: bool = True
     steps: bool = False
@@ -68,7 +72,9 @@ def main(experiment: Experiment, arguments: Sequence[str] | argparse.Namespace) 
     """
     options = arguments if isinstance(arguments, argparse.Namespace) else experiment.parser().parse_args(arguments)
     out = _folder(options)
-    data = resolve(options.data, experiment.data, options.root, options.quick, experiment.standardize)
+    data = DataOptions("none")
+    if experiment.needs_data:
+        data = resolve(options.data, experiment.data, options.root, options.quick, experiment.standardize)
     print(announcement(data), flush=True)
     tasks = _tasks(experiment, options, out, data)
     status = 0 if options.table_only else _compute(experiment, tasks, options)
@@ -174,7 +180,7 @@ def _with_progress(task: Task, progress: bool) -> Task:
 
 def _report(experiment: Experiment, cells: summary.Cells, folder: Path, data: DataOptions, total: int) -> None:
     """Write everything that is told of the cells, and print the table."""
-    lines = summary.rows(cells, experiment.metrics, experiment.reported)
+    lines = summary.rows(cells, experiment.metrics, experiment.reported, experiment.lower_is_better)
     grid = summary.table(lines)
     there = sum(map(len, cells.values()))
     about = {
@@ -212,7 +218,7 @@ PAIRED = (
     "Differences are in points of accuracy, first less second, over the seeds that both have. The interval is a "
     "bootstrap over test samples and seeds (10,000 replicates); p is corrected by Holm over the pairs of this table. "
     "McNemar's exact test is on the predictions of each seed. 'better' is named where the "
-    " corrected bootstrap p is below 0.05."
+    "corrected bootstrap p is below 0.05."
 )
 
 
@@ -220,7 +226,9 @@ def _facts(cells: summary.Cells, about: Mapping[str, Any]) -> str:
     """Seeds, duration, machine and versions in one paragraph."""
     flat = [cell for seeds in cells.values() for cell in seeds.values()]
     seeds = sorted({cell["seed"] for cell in flat})
-    seconds = sum(cell["seconds"] for cell in flat)
+    seconds = sum(
+        float(cell.get("cpu seconds", cell["seconds"])) for cell in flat
+    )  # on a busy machine the clock tells more
     machine, made = flat[0]["machine"], flat[0]["versions"]
     with_what = ", ".join(f"{name} {value}" for name, value in made.items() if value is not None)
     count = f"{about['cells finished']} of {about['cells in all']} cells"

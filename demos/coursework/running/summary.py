@@ -24,25 +24,30 @@ class Row:
     metric: str
     ours: Spread
     report: float | None
+    lower_is_better: bool = False
 
     @property
     def verdict(self) -> str:
         """How ours stands to the report's single run."""
         if self.report is None:
             return ""
-        if self.ours.mean >= self.report:
+        sign = -1 if self.lower_is_better else 1
+        if sign * self.ours.mean >= sign * self.report:
             return "reached"
-        return "reached by the best seed" if self.ours.high >= self.report else "below"
+        best = self.ours.low if self.lower_is_better else self.ours.high
+        if sign * best >= sign * self.report:
+            return "reached by the best seed"
+        return "above" if self.lower_is_better else "below"
 
 
-def rows(cells: Cells, metrics: Sequence[str], reported: Reported) -> list[Row]:
+def rows(cells: Cells, metrics: Sequence[str], reported: Reported, lower_is_better: bool = False) -> list[Row]:
     """The table's lines, label by label."""
     out = []
     for label, seeds in cells.items():
         for metric in metrics:
             values = [cell["metrics"][metric] for cell in seeds.values() if metric in cell["metrics"]]
             if values:
-                out.append(Row(label, metric, spread(values), reported.get(label, {}).get(metric)))
+                out.append(Row(label, metric, spread(values), reported.get(label, {}).get(metric), lower_is_better))
     return out
 
 
@@ -158,4 +163,6 @@ def paired_table(compared: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _p(p: float) -> str:
+    if p < 1e-300:
+        return "< 1e-300"
     return f"{p:.1e}" if p < 0.001 else f"{p:.3f}"

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 import tinygrad_edu as torch
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import nn, optim
 from tinygrad_edu.train import Trainer, accuracy
-from tinygrad_edu.utils.data import DataLoader
+from tinygrad_edu.utils.data import DataLoader, TensorDataset
 
 from .data import Data, DataOptions
 
@@ -43,24 +45,26 @@ def fit_classifier(
     steps: int | None = None,
     validate_every: int | None = None,
     checkpoint_every: Literal["epoch"] | int = "epoch",
-    train_limit: int | None = None,
+    train_subset: int | None = None,
+    measure_train: bool = False,
     best: bool = False,
     trainer_options: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One cell: the seed set, the model and its optimiser built, trained (from the checkpoint if there is one), tested.
 
     build: the data -> the model.  epochs or steps: exactly one.  validate_every: steps per row of the history, else an
-    epoch.  train_limit: only so many training samples, the first ones.  best: also the best row's test accuracy would
-    need the test set at each row, so "validation accuracy" is then the best row's.
-    Returns metrics (train accuracy: the mean over the last row, while training), history with the step of each row,
-    test predictions and targets, and the number of parameters.  A loss of NaN ends the run and stays in the history.
+    epoch.  train_subset: train on so many samples (all if there are fewer), drawn by the seed.
+    measure_train: "train accuracy" is of the trained model over the training set, in evaluation mode; else the mean
+    over the last row, while it was training.  best: "validation accuracy" is the best row's, else the last row's.
+    Returns metrics, history with the step of each row, test predictions and targets, and the number of parameters.
+    A loss of NaN ends the run and stays in the history.
     """
     torch.manual_seed(seed)
     sets = data.load()
     model = build(sets)
     train = sets.train
-    if train_limit is not None:
-        train = type(train)(*(tensor[:train_limit] for tensor in train.tensors))
+    if train_subset is not None:
+        train = subset(train, train_subset, seed)
     trainer = Trainer(
         model,
         optimizer(model),
@@ -79,7 +83,17 @@ def fit_classifier(
         **{name: list(values) for name, values in fitted.items()},
         "step": list(fitted.step),
     }
-    return tested(trainer.predict(DataLoader(sets.test, 500)), sets, history, model, best)
+    result = tested(trainer.predict(DataLoader(sets.test, 500)), sets, history, model, best)
+    if measure_train:
+        result["metrics"]["train accuracy"] = trainer.evaluate(DataLoader(train, 500))["accuracy"]
+    return result
+
+
+def subset(samples: TensorDataset, count: int, seed: int) -> TensorDataset:
+    """So many samples, or all if there are fewer, drawn by the seed."""
+    # a generator of its own: the default one goes on as if nothing had been drawn
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(samples))[:count])
+    return TensorDataset(*(torch.from_numpy(tensor.numpy()[chosen]) for tensor in samples.tensors))
 
 
 def tested(
