@@ -43,6 +43,8 @@ def cells(out: Path) -> dict[str, dict]:
     """Name of the file -> what decides and what was computed, without times and commands."""
     apart = ("seconds", "cpu seconds", "started", "command", "sha256", "resumed")
     read = {path.name: json.loads(path.read_text()) for path in sorted((out / CELLS).glob("*.json"))}
+    for cell in read.values():
+        cell["versions"].pop("commit")  # somebody may commit while this runs
     return {name: {k: v for k, v in cell.items() if k not in apart} for name, cell in read.items()}
 
 
@@ -225,6 +227,24 @@ def test_an_output_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "out").write_text("a file, not a folder")
     with pytest.raises(SystemExit, match="cannot write to the output folder .*; choose another with --out"):
         main(EXPERIMENT, ["--out", str(tmp_path / "out")])
+
+
+def test_an_absent_package_is_named_with_its_command():
+    from running.execution import optional
+
+    with pytest.raises(SystemExit, match=re.escape("this needs no_such_package: pip install 'tinygrad_edu[cluster]'")):
+        optional("no_such_package", "cluster")
+
+
+def test_ctrl_c_is_answered_in_one_line(tmp_path):
+    only = ("--seeds", "1", "--only", "Adam, BatchNorm", "--epochs", "5000")
+    with subprocess.Popen(command(SCRIPT, tmp_path, *only), stderr=subprocess.PIPE, text=True) as process:
+        while not list((tmp_path / CELLS).glob("*.checkpoint")) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+    assert process.returncode == 1 and "the same command goes on from here" in told and "Traceback" not in told
+    assert list((tmp_path / CELLS).glob("*.checkpoint"))
 
 
 def test_a_word_that_no_label_has(tmp_path):

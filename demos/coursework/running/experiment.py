@@ -17,7 +17,7 @@ import numpy as np
 
 from . import figures, summary
 from .cells import Config, Run, Task, read_cell, read_targets, source, write_text
-from .data import DataOptions, announcement, resolve
+from .data import NAMES, DataOptions, announcement, resolve
 from .execution import Progress, compute
 from .options import DEFAULT_OUT, parser
 from .statistics import compare
@@ -160,10 +160,13 @@ def _compute(experiment: Experiment, tasks: Sequence[Task], options: argparse.Na
     metric = experiment.metrics[0]
     report = Progress(len(todo), jobs, lambda cell: f"{metric} {summary.shown(metric, cell['metrics'][metric])}")
     failed = []
-    for outcome in compute(todo, jobs, options.dask):
-        report(outcome)
-        if outcome.cell is None:
-            failed.append(outcome)
+    try:
+        for outcome in compute(todo, jobs, options.dask):
+            report(outcome)
+            if outcome.cell is None:
+                failed.append(outcome)
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted: finished cells are kept, and the same command goes on from here") from None
     for error in dict.fromkeys(outcome.error for outcome in failed):  # the same mistake often fails many cells
         names = "; ".join(str(outcome.task) for outcome in failed if outcome.error == error)
         print(f"\n{names} failed:\n{error}", file=sys.stderr)
@@ -209,7 +212,7 @@ def _report(experiment: Experiment, cells: summary.Cells, folder: Path, data: Da
     if experiment.draw is not None:
         experiment.draw(cells, figure)
     elif any("history" in cell for seeds in cells.values() for cell in seeds.values()):
-        note = "" if data.standin_for is None else "on Digits, a stand-in"
+        note = "" if data.name in (experiment.data, "none") else f"computed on {NAMES[data.name]} instead"
         figures.lines(cells, figure, experiment.title or experiment.name, experiment.panels, note)
     print(f"in {folder}: table.md, results.json, results.csv" + (", figure.png" if figure.exists() else ""), flush=True)
 
@@ -226,9 +229,8 @@ def _facts(cells: summary.Cells, about: Mapping[str, Any]) -> str:
     """Seeds, duration, machine and versions in one paragraph."""
     flat = [cell for seeds in cells.values() for cell in seeds.values()]
     seeds = sorted({cell["seed"] for cell in flat})
-    seconds = sum(
-        float(cell.get("cpu seconds", cell["seconds"])) for cell in flat
-    )  # on a busy machine the clock tells more
+    # the processor's time: on a busy machine the clock tells more
+    seconds = sum(float(cell["cpu seconds" if "cpu seconds" in cell else "seconds"]) for cell in flat)
     machine, made = flat[0]["machine"], flat[0]["versions"]
     with_what = ", ".join(f"{name} {value}" for name, value in made.items() if value is not None)
     count = f"{about['cells finished']} of {about['cells in all']} cells"

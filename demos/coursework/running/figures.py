@@ -24,6 +24,8 @@ def lines(
     Each history has the quantities, and may have "step" (else the rows are counted).  The band is least to greatest
     over the seeds; a row that is NaN or Inf in any seed is a gap.
     """
+    from matplotlib.ticker import MaxNLocator
+
     palette = palette_named("light")
     labels = [label for label, seeds in cells.items() if any("history" in cell for cell in seeds.values())]
     figure = new_figure(1.2 + 6.2 * len(panels), max(4.2, 0.34 * len(labels) + 1.5), palette, margin=0.12)
@@ -46,6 +48,7 @@ def lines(
             ends.append((last, f"{label}  {last:.3g}", color))
         panel_title(ax, name, palette)
         ax.set_xlabel("training step" if counted else "epoch", color=palette.muted)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if log:
             ax.set_yscale("log")
         ax.grid(axis="y", color=palette.grid, linewidth=0.8)
