@@ -387,7 +387,7 @@ def test_the_derivative_of_an_elementwise_step_is_a_factor():
     made.formula("wrong", "dL/dz", lambda da, a: da * a)
     found = made.check()
     assert found["right"].right
-    assert found["forgotten"].slip == "missing factor" and "da/dz, entry by entry" in found["forgotten"].words
+    assert found["forgotten"].slip == "missing factor" and "da/dz (entry by entry)" in found["forgotten"].words
     assert found["wrong"].slip == "wrong factor" and "a should be da/dz" in found["wrong"].words
 
 

@@ -228,7 +228,7 @@ REFUSED = {
     r"\begin{matrix} a \end{matrix}": ("matrix is not read", r"\begin"),
     r"\begin{cases} a & x > 0 \\ b & y > 0 \end{cases}": ("the opposite", r"\begin"),
     r"\max_j x_j": ("over an index", r"\max"),
-    r"|x|": ("has no meaning", "|"),
+    r"x!": ("has no meaning", "!"),
     r"_i": ("nothing stands before", "_"),
     r"x_": ("nothing stands after", "_"),
 }

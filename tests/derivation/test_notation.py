@@ -391,7 +391,7 @@ REFUSED = {
     "df/dx_i": ("needs a left side", "df/dx_i"),
     "g_i = 3": ("must be a derivative", "g_i"),
     "df/dx_i dx = 3": ("one derivative", "dx"),
-    "df/dx = |x|": (r"write abs\(x\)", "|"),
+    "df/dx = ||x||": (r"write abs\(x\)", "|"),
     r"\frac{1}{2} = x": ("latex=", "\\"),
     "df/dx = W'": ("transpose", "'"),
     "df/dx_i = delta_i": ("two indices", "delta_i"),

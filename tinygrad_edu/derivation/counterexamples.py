@@ -18,6 +18,7 @@ __all__ = ["smallest"]
 
 Numbers = NDArray[np.float64]
 DRAWS = 24  # of small numbers, per size
+FINE = 1.0  # the score of numbers that are easily followed
 CLEAR = 0.02  # the relative difference that a reader sees at once
 MORE = 12  # sizes that are looked at after the first at which the formula is wrong, for clearer numbers
 
@@ -32,7 +33,7 @@ def smallest(formula: Formula, setting: Setting, seed: int) -> Counterexample | 
     left = MORE
     for sizes in _sizes(setting):
         best = _best(formula, setting, sizes, seed)
-        if best is not None and best[0] > 0:
+        if best is not None and best[0] >= FINE:
             return _written(formula, best[1], best[2])
         if best is not None and (fallback is None or best[0] > fallback[0] + 0.5):
             fallback = best
@@ -45,7 +46,7 @@ def smallest(formula: Formula, setting: Setting, seed: int) -> Counterexample | 
 def _best(
     formula: Formula, setting: Setting, sizes: dict[str, int], seed: int
 ) -> tuple[float, World, Comparison] | None:
-    """The clearest draw at these sizes, with its score: above 0 when a reader can follow it."""
+    """The clearest draw at these sizes, with its score: 1 and more when a reader can follow it."""
     best: tuple[float, World, Comparison] | None = None
     for draw in range(DRAWS):
         rng = np.random.default_rng([seed, draw, *sizes.values()])
@@ -111,6 +112,7 @@ def _written(formula: Formula, world: World, found: Comparison) -> Counterexampl
 
     used = _used(formula, world)
     shown = [key for key in world.inputs if key in used or _matters(world, key, formula)]
+    shown = shown or list(world.inputs)
     values: dict[str, Numbers] = {key: world.inputs[key] for key in shown}
     upstream = world.setting.upstream
     if upstream is not None and (upstream in used or is_gradient(formula.target, world)):
@@ -123,7 +125,7 @@ def _written(formula: Formula, world: World, found: Comparison) -> Counterexampl
         inputs = ", ".join([*(f"{letter} = {n}" for letter, n in world.sizes.items()), *shapes])
         shape = "" if found.shape is None else f"yours has the shape {found.shape}, the true one {true.shape}"
         return Counterexample(values, None, true, "", f"{inputs}: {shape or found.problem}")
-    mine = np.asarray(mine)
+    mine, true = np.asarray(mine) + 0.0, true + 0.0  # no −0
     if true.ndim == 0:
         return Counterexample(
             values, float(mine), float(true), "", f"{inputs}: yours {number(mine)}, true {number(true)}"

@@ -14,6 +14,8 @@ from tinygrad_edu.derivation.counterexamples import smallest
 from tinygrad_edu.derivation.expressions import FormulaError
 from tinygrad_edu.derivation.formulas import Comparison, Formula, compare, is_gradient, parameters, true_value
 from tinygrad_edu.derivation.graphs import Recorded
+from tinygrad_edu.derivation.meanings import settled, settled_target
+from tinygrad_edu.derivation.runs import places_in, sized, with_larger_constants, world_of, worlds_of
 from tinygrad_edu.derivation.search import found_repairs
 from tinygrad_edu.derivation.setting import Setting, Shape, setting_of
 from tinygrad_edu.derivation.statements import parse_target
@@ -70,14 +72,15 @@ class Derivation:
                 f"derivation {name!r}: parameters are names of inputs ({', '.join(setting.shapes)}), not {strange[0]!r}"
             )
         self.parameters = tuple(parameters)
-        world = _world(setting, setting.sizes, 0)
+        world = world_of(setting, setting.sizes, 0)
         names = tuple(key for key in (*world.tensors, *world.fixed) if key not in setting.shapes)
         inner = tuple(n for n in names if n != world.output)
         scalar = world.values[world.output].size == 1
         self.setting: Setting = replace(setting, names=(*inner, world.output), scalar=scalar)
         if upstream is not None and upstream in names:
             raise ValueError(f"derivation {name!r}: upstream {upstream!r} is also an intermediate; rename one")
-        self._world = _world(self.setting, setting.sizes, 0)
+        self._world = world_of(self.setting, setting.sizes, 0)
+        self._sized = sized(self._world)
         self._entries: list[Formula | _Claim] = []
 
     @property
@@ -100,7 +103,7 @@ class Derivation:
         Raises FormulaError where it cannot be read, is about a value that nobody named, or the label is taken.
         """
         self._new(label)
-        known, loss = self.setting.known, self.setting.loss
+        known, loss = self.setting.known, next(iter(self.setting.losses), None)
         if latex is not None:
             from tinygrad_edu.derivation.latex import from_latex
 
@@ -112,14 +115,15 @@ class Derivation:
         if function is not None:
             if "=" in statement:
                 raise TypeError(f"formula {label!r}: with a function the statement is its left side only, as 'df/dx_i'")
-            target = parse_target(statement, known, loss=loss)
+            target = settled_target(parse_target(statement, known, loss=loss), self._sized)
             made = Formula(label, target, statement, function=function)
             parameters(function, target, self._world)
         else:
             from tinygrad_edu.derivation.notation import parse
 
             read = parse(statement, products=self.setting.products, known=known, loss=loss)
-            made = Formula(label, read.left, statement.strip(), read.right)
+            target = settled_target(read.left, self._sized)
+            made = Formula(label, target, statement.strip(), settled(read.right, target, self._sized))
         true_value(made.target, self._world)
         self._entries.append(made)
         return self
@@ -180,8 +184,8 @@ class Derivation:
 
     def check(self, seed: int = 0) -> Checked:
         """Judge every formula at several random inputs and sizes; prints nothing."""
-        worlds = _worlds(self.setting, seed)
-        place = _places(worlds[0])
+        worlds = worlds_of(self.setting, seed)
+        place = places_in(worlds[0])
         judged: list[tuple[Verdict, Formula | None, Comparison | None]] = []
         order = sorted(
             self._entries, key=lambda e: -place.get(e.target.by if isinstance(e, Formula) else e.target, np.inf)
@@ -208,6 +212,10 @@ class Derivation:
     ) -> tuple[Verdict, Formula | None, Comparison | None]:
         formula.trace(worlds[0], worlds[1:])
         comparisons = [compare(formula, world) for world in worlds]
+        shown_in = self.setting
+        if all(c.right for c in comparisons) and (moved := with_larger_constants(formula.tree, worlds[0], seed)):
+            worlds, shown_in = [*worlds, moved], moved.setting
+            comparisons.append(compare(formula, moved))
         wrong = [c for c in comparisons if not c.right]
         target = formula.target
         common: dict[str, Any] = {
@@ -221,11 +229,15 @@ class Derivation:
         if not wrong:
             return Verdict(right=True, error=error, **common), formula, comparisons[0]
         search = found_repairs(formula, worlds)
+        example = smallest(formula, shown_in, seed)
+        if example is not None and shown_in is not self.setting:
+            larger = [f"{k} = {c}" for k, c in shown_in.constants.items() if c is not self.setting.constants[k]]
+            example = replace(example, text=f"{', '.join(larger)}, {example.text}")
         verdict = Verdict(
             right=False,
             error=error,
             problem=next((c.problem for c in wrong if c.problem), ""),
-            counterexample=smallest(formula, self.setting, seed),
+            counterexample=example,
             repair=search.repairs[0] if search.repairs else None,
             others=search.repairs[1:],
             tried=search.tried,
@@ -280,49 +292,7 @@ def check(
     return made.check(seed)
 
 
-# -- runs ------------------------------------------------------------------------------------------------------------
-
-
-def _world(setting: Setting, sizes: Mapping[str, int], seed: int) -> World:
-    rng = np.random.default_rng([seed, *sizes.values()])
-    world = World(setting, sizes, setting.drawn(rng, sizes), rng)
-    for key, value in world.values.items():
-        if not np.isfinite(value).all():
-            raise FormulaError(
-                f"derivation {setting.name!r}: {key} is NaN or infinite at random inputs; give the inputs a domain, as "
-                f"inputs={{'x': (('m',), positive)}}"
-            )
-    return world
-
-
-def _worlds(setting: Setting, seed: int) -> list[World]:
-    """Runs at the given sizes (twice), at larger ones that all differ, and at 2: a formula must be right in all."""
-    given = dict(setting.sizes)
-    used = {n for shape in setting.shapes.values() for n in shape if isinstance(n, int)}
-    distinct: dict[str, int] = {}
-    for letter in given:
-        distinct[letter] = next(n for n in range(3, 99) if n not in used and n not in distinct.values())
-    tries = [(given, 3 * seed), (given, 3 * seed + 1), (distinct, 3 * seed), (dict.fromkeys(given, 2), 3 * seed)]
-    worlds = []
-    for k, (sizes, number) in enumerate(tries):
-        if k > 1 and not given:
-            break
-        try:
-            worlds.append(_world(setting, sizes, number))
-        except Exception:
-            if k < 2:  # the given sizes must do; others may not fit the forward pass
-                raise
-    return worlds
-
-
-def _places(world: World) -> dict[str, float]:
-    """Where a value stands in the forward pass; an input just before the first value that depends on it."""
-    inner = [key for key in world.order if key not in world.inputs]
-    found: dict[str, float] = {key: float(k) for k, key in enumerate(inner)}
-    for key in world.inputs:
-        users = [k for k, of in enumerate(inner) if world.jacobian(of, key).any()]
-        found[key] = users[0] - 0.5 if users else -1.0
-    return found
+# -- verdicts ----------------------------------------------------------------------------------------------------------
 
 
 def _claimed(claim: _Claim, worlds: list[World]) -> Verdict:
@@ -383,7 +353,7 @@ def _same(key: str, earlier: Formula, world: World) -> bool:
 
 def _recorded(setting: Setting, seed: int, parameters: tuple[str, ...]) -> Recorded:
     with keep_values():
-        world = _world(setting, setting.sizes, 3 * seed)
+        world = world_of(setting, setting.sizes, 3 * seed)
         for key, tensor in world.tensors.items():
             tensor.name = PRETTY.get(key, key)
         if world.upstream is not None:

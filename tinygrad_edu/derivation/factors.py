@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 
+import numpy as np
+
 from tinygrad_edu.derivation.changes import ADDING, PRODUCTS, Change, Said, constant, fraction, is_term, said, written
-from tinygrad_edu.derivation.expressions import Expression, Value, name, number
+from tinygrad_edu.derivation.expressions import Expression, Value, name, number, places
 from tinygrad_edu.derivation.situation import Place, Situation
 
-__all__ = ["constants_added", "drops", "indices", "names", "numbers", "sizes"]
+__all__ = ["constants_added", "drops", "indices", "masks", "names", "numbers", "sizes"]
 
 
 def _missing(what: object, place: Place) -> Said:
@@ -30,6 +32,10 @@ def sizes(s: Situation, found: list[Place]) -> Iterator[Change]:
                 tree = s.changed(place, Expression(op, (part, name(letter))))
                 slip, cost = ("missing 1/m", 1.3) if op == "div" else ("missing factor", 1.35)
                 yield Change(slip, cost, tree, _missing(text, place), said("{} missing", text), place.path)
+            less = Expression("div", (name(letter), Expression("sub", (name(letter), number(1)))))
+            words, text = _missing(less, place), f"{letter}/({letter} − 1)"
+            tree = s.changed(place, Expression("mul", (less, part)))
+            yield Change("missing factor", 1.4, tree, words, said("{} missing", text), place.path)
         for op, text in (("mul", "2"), ("div", "1/2")):
             tree = s.changed(place, Expression(op, (part, number(2))))
             yield Change(
@@ -69,7 +75,9 @@ def drops(s: Situation, found: list[Place]) -> Iterator[Change]:
         x, y = part.args
         options: list[tuple[str, float, Expression, Expression, str]] = []
         if part.op in ("mul", "matmul"):
-            options += [("extra factor", 1.5, x, y, "is too much"), ("extra factor", 1.5, y, x, "is too much")]
+            for kept, gone in ((x, y), (y, x)):  # a 2 too much is likelier than a named value
+                cost = 1.5 if constant(gone) is None else 1.25
+                options.append(("extra factor", cost, kept, gone, "is too much"))
         if part.op == "mul":
             options.append(("wrong factor", 1.5, Expression("div", (x, y)), y, "should be in the denominator"))
             options.append(("wrong factor", 1.5, Expression("div", (y, x)), x, "should be in the denominator"))
@@ -89,13 +97,17 @@ def drops(s: Situation, found: list[Place]) -> Iterator[Change]:
 
 
 def constants_added(s: Situation, found: list[Place]) -> Iterator[Change]:
-    """A constant that was left out: sqrt(var) for sqrt(var + eps)."""
+    """A constant that was left out: sqrt(var) for sqrt(var + eps), or for sqrt(var) + eps."""
     for constant_name in s.world.setting.constants:
         if constant_name not in s.names:
             continue
         for place in found:
             part, parent = place.part, place.parent
-            if place.exponent or part.op not in ("name", "index") or (parent is not None and parent.op == "index"):
+            if (
+                place.exponent
+                or part.op not in ("name", "index", "call", "pow")
+                or (parent is not None and parent.op == "index")
+            ):
                 continue
             if part == name(constant_name):
                 continue
@@ -123,6 +135,18 @@ def indices(s: Situation, found: list[Place]) -> Iterator[Change]:
             new_part = Expression(part.op, part.args, new_data)
             words, short = said("{} should be {}", part, new_part), said("{} → {}", part, new_part)
             yield Change(slip, 1.4, s.changed(place, new_part), words, short, place.path)
+    for i, j in itertools.combinations(s.labels, 2):
+        words, short = said("{} and {} should change places", i, j), said("{} ↔ {}", i, j)
+        yield Change("wrong transpose", 1.45, _swapped(s.tree, i, j), words, short)
+
+
+def _swapped(tree: Expression, i: str, j: str) -> Expression:
+    """The tree with two labels exchanged, also under its sums."""
+    args = tuple(_swapped(arg, i, j) for arg in tree.args)
+    data = tree.data
+    if tree.op in ("index", "delta", "sum", "mean") and isinstance(data, tuple):
+        data = tuple({i: j, j: i}.get(x, x) if isinstance(x, str) else x for x in data)
+    return Expression(tree.op, args, data)
 
 
 # -- named values ----------------------------------------------------------------------------------------------------
@@ -147,7 +171,8 @@ def names(s: Situation, found: list[Place]) -> Iterator[Change]:
             for other, value in kinds[scope]:
                 if other != part and _same_kind(value, whole):
                     words, short = said("{} should be {}", part, _called(other)), said("{} → {}", part, _called(other))
-                    yield Change("wrong factor", 1.42, s.changed(place, other), words, short, place.path)
+                    cost = 1.42 + _derivative(s, other)
+                    yield Change("wrong factor", cost, s.changed(place, other), words, short, place.path)
         if is_term(place) or (parent is not None and parent.op == "matmul"):
             for other, value in kinds[scope]:
                 if len(value.plain) > len(whole.plain):
@@ -156,7 +181,40 @@ def names(s: Situation, found: list[Place]) -> Iterator[Change]:
                     what = _called(other) if op == "mul" else Expression("div", (number(1), other))
                     tree = s.changed(place, Expression(op, (part, other)))
                     short = said("factor {} missing", what)
+                    cost += _derivative(s, other)
                     yield Change("missing factor", cost, tree, _missing(what, place), short, place.path)
+
+
+def _derivative(s: Situation, tree: Expression) -> float:
+    """How much less likely than a named value its like is, a Jacobian: 0.06, else 0."""
+    inner = next((part.data for _, part in places(tree) if part.op == "name"), "")
+    found = s.names.derivative(inner)
+    return 0.06 if found is not None and found[0] is not None else 0.0
+
+
+def masks(s: Situation, found: list[Place]) -> Iterator[Change]:
+    """The mask of a ReLU or a hinge that was left out, 1[m > 0], or its argument in place of it."""
+    indexed = bool(s.labels) or any(place.part.op == "index" for place in found)
+    for place in found:
+        part = place.part
+        whole = s.value(part)
+        if place.exponent or whole is None or (place.parent is not None and place.parent.op == "index"):
+            continue
+        is_name = part.op == "name" or (part.op == "index" and part.args[0].op == "name")
+        if not is_name and not is_term(place):
+            continue
+        scope = tuple(dict.fromkeys((*s.labels, *place.bound, *whole.labels)))
+        for other, value in _instances(s, scope, indexed):
+            positive = value.array > 0
+            if len(value.plain) > len(whole.plain) or not positive.any():
+                continue
+            mask = Expression("compare", (other, number(0)), ">")
+            if part == other:
+                words = said("{} should be {}", part, mask)
+                yield Change("wrong factor", 1.5, s.changed(place, mask), words, said("→ {}", mask), place.path)
+            if is_term(place):
+                tree = s.changed(place, Expression("mul", (part, mask)))
+                yield Change("missing factor", 1.48, tree, _missing(mask, place), said("{} missing", mask), place.path)
 
 
 def _instances(s: Situation, scope: tuple[str, ...], indexed: bool) -> Iterator[tuple[Expression, Value]]:
@@ -203,13 +261,13 @@ def _entrywise(s: Situation, scope: tuple[str, ...], indexed: bool) -> Iterator[
 
 def _instance(s: Situation, tree: Expression) -> Iterator[tuple[Expression, Value]]:
     value = s.value(tree)
-    if value is not None:
+    if value is not None and np.abs(value.array).max(initial=0.0) > 1e-12:  # a factor 0 makes any term right
         yield tree, value
 
 
 def _called(tree: Expression) -> object:
     """How a sentence names a factor."""
-    return said("{}, entry by entry,", tree.args[0]) if tree.data == "diagonal" else tree
+    return said("{} (entry by entry)", tree.args[0]) if tree.data == "diagonal" else tree
 
 
 def _same_kind(x: Value, y: Value) -> bool:

@@ -329,7 +329,9 @@ def against(value: Value, truth: Value, target: Target, world: World, magnitude:
         mine = value.array  # the whole array at once, though the left side has indices
     elif plain != truth.plain:
         diagonal = _diagonal(truth)
-        if plain == ():
+        if plain == () and diagonal is not None:  # dy/dx = 2 of y = 2 x
+            mine, true = np.broadcast_to(mine, diagonal.shape), diagonal
+        elif plain == ():
             mine = np.broadcast_to(mine.reshape(mine.shape + (1,) * len(truth.plain)), true.shape)
         elif diagonal is not None and diagonal.shape[len(truth.labels) :] == plain:
             true = diagonal
@@ -344,6 +346,8 @@ def against(value: Value, truth: Value, target: Target, world: World, magnitude:
     right = error < RIGHT or difference <= ROUNDING * magnitude
     if not right and difference <= 1e-8 * (1 + scale):
         right = difference <= NOISE * noise(target, world)
+    if right and error >= RIGHT:  # beside a truth of 0 the relative error of rounding is 1
+        error = difference
     return Comparison(mine, true, truth.labels, error, right)
 
 

@@ -21,11 +21,10 @@ from tinygrad_edu.derivation.latex_items import (
     SYMBOLS,
     WORDS,
     Item,
+    cases_of,
     is_sum,
     items_of,
     nodes_of,
-    opposite,
-    rows_of,
     tidy,
 )
 from tinygrad_edu.derivation.notation import parse
@@ -93,7 +92,7 @@ class _Translator:
             elif item.kind == "group":
                 piece, k = self.scripts(f"({self.translate(item.args[0])})", items, k + 1)
             elif item.kind == "environment":
-                piece, k = self.environment(item), k + 1
+                piece, k = cases_of(item, self.translate, self.fail), k + 1
             else:
                 piece, k = self.macro(items, k, "".join(out[-2:]))
             if k and item.kind == "char" and item.text.isalpha() and out and out[-1][-1:].isdigit():
@@ -228,6 +227,8 @@ class _Translator:
                 else:
                     tail += f"^({self.translate(inner).strip()})"
             elif k < len(items) and items[k].kind == "char" and items[k].text == "'":
+                if base.strip() in ("sigma", *FUNCTIONS):
+                    return f"{base}'", k + 1
                 raise self.fail(
                     items[k], "a prime has no meaning here; a transpose is ^T, a second index another letter"
                 )
@@ -282,7 +283,7 @@ class _Translator:
             raise self.fail(item, f"nothing stands before {item.text}")
         if item.text == "&":
             raise self.fail(item, "& is read in cases and in an align of one line only")
-        if item.text not in "+-*/=<>()[],":
+        if item.text not in "+-*/=<>()[],|":
             if not item.text.isalpha():
                 raise self.fail(item, f"{item.text!r} has no meaning here")
             return self.scripts(f" {item.text}", items, k + 1)
@@ -302,6 +303,8 @@ class _Translator:
             return self.scripts(f" sqrt({inside})", items, after)
         if name == "partial":
             return self.differential(items, after)
+        if name == "nabla":
+            return self.gradient(item, items, after)
         if name == "sum":
             return self.total(items, after)
         if name in MARKS:
@@ -325,7 +328,8 @@ class _Translator:
         if name in FUNCTIONS or name in ("ln", "max", "min"):
             if self.script(items, after, "_") is not None:
                 raise self.fail(item, f"\\{name} over an index is not read")
-            return f" {name} ", after
+            applied, after = self.scripts(f" {name}", items, after)
+            return f"{applied} ", after
         if name == "\\":
             raise self.fail(item, "one formula at a time: \\\\ is read in cases only")
         if name in ("top", "intercal"):
@@ -335,7 +339,7 @@ class _Translator:
     def fraction(self, item: Item, items: list[Item], after: int, before: str) -> tuple[str, int]:
         if len(item.args) < 2:
             raise self.fail(item, f"\\{item.text} needs what stands above the bar and what stands below")
-        above, below = (self.translate(arg).strip() for arg in item.args)
+        above, below = (self.translate(self.without_space(arg)).strip() for arg in item.args)
         if not above or not below:
             raise self.fail(item, f"nothing stands {'above' if not above else 'below'} the bar")
         if above == "d" and below.startswith("d"):
@@ -348,6 +352,12 @@ class _Translator:
         bare = not inner and before.rstrip()[-1:] in ("", *"=+-*·([{")
         return (f" {top}/{bottom} " if bare else f" ({top}/{bottom}){inner}"), end
 
+    def without_space(self, items: list[Item]) -> list[Item]:
+        """d w is dw above and below a bar."""
+        if len(items) > 2 and items[0].text == "d" and items[1].text.isspace() and self.is_differential(items):
+            return [items[0], *items[2:]]
+        return items
+
     def is_differential(self, items: list[Item]) -> bool:
         """True when it starts with \\partial, \\mathrm{d} or d."""
         first = next((item for item in items if not (item.kind == "char" and item.text.isspace())), None)
@@ -356,6 +366,15 @@ class _Translator:
         upright = first.text in WORDS | FONTS and self.plain([i for arg in first.args for i in arg]) == "d"
         plain_d = first.kind == "char" and first.text == "d" and len(items) > 1 and not self.names.has("d")
         return first.text == "partial" or upright or plain_d
+
+    def gradient(self, nabla: Item, items: list[Item], k: int) -> tuple[str, int]:
+        """\\nabla_W L is dL/dW."""
+        below = self.script(items, k, "_")
+        if below is None:
+            raise self.fail(nabla, "by what? Write \\nabla_w L, or \\frac{\\partial L}{\\partial w}")
+        by = self.translate(below[0]).strip()
+        piece, after = self.differential(items, below[1])
+        return f"{piece.rstrip()}/d{by} ", after
 
     def total(self, items: list[Item], k: int) -> tuple[str, int]:
         """\\sum_{i=1}^{m}."""
@@ -381,6 +400,8 @@ class _Translator:
         if inner == "d":
             return self.differential(items, k)
         if item.text in FONTS and inner in ("1", "I") and not self.names.has(inner):
+            if self.script(items, k, "^") is not None:
+                raise self.fail(item, "a row of ones is not read: write the sum, \\sum_i")
             below = self.script(items, k, "_")
             if below is not None:
                 condition = self.translate([i for i in below[0] if i.text not in ("{", "}")])
@@ -394,24 +415,3 @@ class _Translator:
         if not inner:
             return " ", k
         return self.symbol(f" {inner}", items, k)
-
-    def environment(self, item: Item) -> str:
-        """cases: \\begin{cases} a & i = c \\\\ b & i \\neq c \\end{cases} is (a if i = c else b)."""
-        if item.text not in ("cases", "cases*", "dcases"):
-            raise self.fail(item, f"the environment {item.text} is not read")
-        read: list[tuple[str, str]] = []
-        for row in rows_of(item.args[0]):
-            bar = next((k for k, part in enumerate(row) if part.kind == "char" and part.text == "&"), None)
-            if bar is None:
-                raise self.fail(row[0], "a row of cases reads value & condition")
-            value = self.translate(row[:bar]).strip().rstrip(",")
-            condition = re.sub(r"\s+", " ", self.translate(row[bar + 1 :])).strip().rstrip(".,")
-            read.append((value, re.sub(r"^(if|for|where|when)\b", "", condition).strip()))
-        if len(read) < 2:
-            raise self.fail(item, "cases need two rows at least")
-        out, last = read[-1]
-        if last not in ("otherwise", "else", "") and not opposite(last, read[-2][1]):
-            raise self.fail(item, "the last of the cases must be otherwise, or the opposite of the one before")
-        for value, condition in reversed(read[:-1]):
-            out = f"{value} if {condition} else {out}"
-        return f" ({out}) "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ _NESTED = 40
 
 __all__ = [
     *("DISPLAYS", "FONTS", "FRACTIONS", "MARKS", "NOTHING", "SIGNS", "SIZES", "SYMBOLS", "WORDS"),
-    *("Item", "is_sum", "items_of", "nodes_of", "opposite", "rows_of", "tidy"),
+    *("Item", "cases_of", "is_sum", "items_of", "nodes_of", "opposite", "rows_of", "tidy"),
 ]
 
 SIGNS = {
@@ -152,6 +152,28 @@ def rows_of(items: list[Item]) -> list[list[Item]]:
         else:
             rows[-1].append(item)
     return [row for row in rows if any(item.text.strip() or item.args for item in row)]
+
+
+def cases_of(item: Item, translate: Callable[[list[Item]], str], fail: Callable[[Item, str], FormulaError]) -> str:
+    """cases: \\begin{cases} a & i = c \\\\ b & i \\neq c \\end{cases} is (a if i = c else b)."""
+    if item.text not in ("cases", "cases*", "dcases"):
+        raise fail(item, f"the environment {item.text} is not read")
+    read: list[tuple[str, str]] = []
+    for row in rows_of(item.args[0]):
+        bar = next((k for k, part in enumerate(row) if part.kind == "char" and part.text == "&"), None)
+        if bar is None:
+            raise fail(row[0], "a row of cases reads value & condition")
+        value = translate(row[:bar]).strip().rstrip(",")
+        condition = re.sub(r"\s+", " ", translate(row[bar + 1 :])).strip().rstrip(".,")
+        read.append((value, re.sub(r"^(if|for|where|when)\b", "", condition).strip()))
+    if len(read) < 2:
+        raise fail(item, "cases need two rows at least")
+    out, last = read[-1]
+    if last not in ("otherwise", "else", "") and not opposite(last, read[-2][1]):
+        raise fail(item, "the last of the cases must be otherwise, or the opposite of the one before")
+    for value, condition in reversed(read[:-1]):
+        out = f"{value} if {condition} else {out}"
+    return f" ({out}) "
 
 
 def opposite(one: str, other: str) -> bool:

@@ -16,15 +16,16 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_edu.derivation.expressions import FUNCTIONS, Expression, places
-from tinygrad_edu.derivation.reader import CLOSING, RESERVED, Reader, free_labels
-from tinygrad_edu.derivation.statements import Names, Statement, Word, labels_of, parse_target
-from tinygrad_edu.derivation.tokens import Token, problem, tokens_of
+from tinygrad_edu.derivation.expressions import ELEMENTWISE, FUNCTIONS, Expression, places
+from tinygrad_edu.derivation.reader import CLOSING, RESERVED, Reader, equals_sign, free_labels
+from tinygrad_edu.derivation.slopes import SLOPES
+from tinygrad_edu.derivation.statements import Names, Statement, Word, parse_target
+from tinygrad_edu.derivation.tokens import Token, problem
 
 __all__ = ["DEEPEST", "free_labels", "parse", "parse_formula"]
 
 DEEPEST = 200  # a tree deeper than this is refused: what evaluates it calls itself once per level
-_ALIASES = {"ln": "log", "max": "maximum", "min": "minimum"}
+_ALIASES = {"ln": "log", "sgn": "sign", "max": "maximum", "min": "minimum"}
 _COMPARISONS = (">", ">=", "<", "<=", "=", "!=")
 _PRODUCTS = {"entries": "mul", "matrices": "matmul"}
 
@@ -38,7 +39,7 @@ def parse(
     known: the names that may occur, of values, sizes and constants; None accepts any.  loss: what the loss is called.
     Raises FormulaError that shows the place when the text is no such statement.
     """
-    at = _equals_sign(text)
+    at = equals_sign(text)
     left = parse_target(text[:at], known, loss=loss)
     labels: Collection[str] = left.indices
     if left.of and not left.of.isidentifier() and any(c in left.of for c in "(+-*/^ "):
@@ -61,17 +62,6 @@ def parse_formula(
 ) -> Expression:
     """The tree of a formula without a left side.  labels: the indices that the left side would have."""
     return _Parser(text, products, known, loss, labels).whole()
-
-
-def _equals_sign(text: str) -> int:
-    """Where the = of the statement is."""
-    tokens = tokens_of(text)
-    depth = 0
-    for token in tokens:
-        depth += (token.text in CLOSING) - (token.text in CLOSING.values())
-        if token.text == "=" and depth == 0:
-            return token.start
-    raise problem(text, 0, "a statement needs a left side and =, as in df/dx_i = g_i gamma", tokens[-1].start)
 
 
 class _Parser(Reader):
@@ -231,6 +221,8 @@ class _Parser(Reader):
             function = _ALIASES.get(base, base)
             if base == "sigma" and self.peek().text == "(":
                 function = "sigmoid"
+            if start.text in SLOPES or (start.text in ELEMENTWISE and self.peek().text == "^"):
+                return self.deeper(lambda: self.applied(start))
             if function in FUNCTIONS and start.text == base and self.peek().text != "(":
                 self.k += 1
                 return self.deeper(lambda: self.node(start, "call", (self.factor(),), function))
@@ -310,12 +302,11 @@ class _Parser(Reader):
             return derivative
         word = self.names.split(token, self.text)
         if base == "delta" and "_" in token.text and (word is None or self.names.known is None):
-            self.k += 1
-            labels = labels_of(token.text.split("_", 1)[1].replace("_", ""), token, self.text)
-            if len(labels) != 2:
-                self.fail("delta stands on two indices, as in delta_ij", token)
-            return self.node(token, "delta", (), labels)
+            return self.delta()
         if word is None:
+            if token.text == "e" and self.peek().text == "^" and "e" not in self.labels:
+                self.k += 2
+                return self.node(token, "call", (self.deeper(self.factor),), "exp")
             self.unknown(token)
         self.k += 1
         return self.indexed(token, word.name, word.indices + self.superscript())
@@ -329,16 +320,16 @@ class _Parser(Reader):
     def derivative(self) -> Expression | None:
         """df/dx_i, dxhat_i^s/dx_j^r, and dx for the gradient when the loss has a name."""
         top, start = self.now, self.k
-        if (
-            top.text[0] != "d"
-            or len(top.text) == 1
-            or (self.names.known is not None and self.names.split(top, self.text))
-        ):
+        if top.text[0] != "d" or len(top.text) == 1:
+            return None
+        divided = self.peek().text == "/" and self.names.derivative(top, self.peek(2), self.text)
+        if self.names.known is not None and self.names.split(top, self.text) and not divided:
             return None
         self.k += 1
         above = self.superscript()
         bottom = self.peek()
-        if self.now.text == "/" and bottom.kind == "word":
+        below = self.now.text == "/" and bottom.kind == "word"
+        if below and bottom.text[0] == "d" and not self.names.has(bottom.text):
             pair = self.names.derivative(top, bottom, self.text)
             if pair is not None:
                 of, by = pair
@@ -353,6 +344,21 @@ class _Parser(Reader):
         return None
 
     # -- functions and sums -----------------------------------------------------------------------------------------
+
+    def applied(self, start: Token) -> Expression:
+        """tanh'(x), the slope; tanh^2(x), a power of the value."""
+        self.k += 1
+        exponent: Expression | None = None
+        if self.take("^"):
+            if self.now.kind != "number":
+                self.fail(
+                    f"a power of {start.text} is a number, as in {start.text}^2(x); else write ({start.text}(x))^"
+                )
+            exponent = self.atom()
+        x = self.group() if self.now.text == "(" else self.factor()
+        if exponent is None:
+            return self.node(start, (tree := SLOPES[start.text](x)).op, tree.args, tree.data)
+        return self.node(start, "pow", (self.node(start, "call", (x,), start.text), exponent))
 
     def call(self, function: str) -> Expression:
         start = self.now
@@ -388,10 +394,6 @@ class _Parser(Reader):
         if not labels:
             labels = tuple(label for label in free_labels(body) if label not in self.left)
         return self.node(start, op, (body,), labels or None)
-
-    def has_options(self) -> bool:
-        """True before sum(x, axis=0), which is complete; sum (x) y is a sum of products."""
-        return "_" not in self.now.text and self.peek().text == "(" and self.bracket_has(",", ahead=1)
 
     def over_axis(self, op: str) -> Expression:
         """sum(x, axis=0), sum(x, axis=all), sum(x, axis=-1, keep)."""

@@ -69,17 +69,26 @@ def _is_sum(formula: Formula, world: World, parts: list[Value]) -> bool:
     return against(mine, total, formula.target, world).right
 
 
+def _end(formula: Formula, world: World) -> str:
+    """The value at which all ways end."""
+    own = world.setting.upstream is None and is_gradient(formula.target, world)
+    return world.output if own else formula.target.of
+
+
 def _words(formula: Formula, missing: list[str], kept: list[str], world: World) -> Repair:
     by = formula.target.by
+    end = _end(formula, world)
     through = " and ".join(missing)
     ways = "the way" if len(missing) == 1 else "the ways"
-    only = " and ".join("directly" if key == formula.target.of else f"through {key}" for key in kept)
-    words = (
-        f"{ways} from {by} through {through} {'is' if len(missing) == 1 else 'are'} missing; it is what comes {only}"
-    )
+    only = " and ".join("directly" if key == end else f"through {key}" for key in kept)
+    way = f"{ways} from {by} through {through}" if missing != [end] else f"the direct way from {by} to {end}"
+    words = f"{way} {'is' if len(missing) == 1 else 'are'} missing; it is what comes {only}"
     pieces = []
     for key in missing:
         loss = formula.target.of
+        if key == end:
+            pieces.append(f"the direct d{loss}/d{by}")
+            continue
         pieces.append(f"d{loss}/d{key} · d{key}/d{by}")
-    short = f"path through {through} missing"
+    short = f"path through {through} missing" if missing != [end] else "direct path missing"
     return Repair("forgotten path", words, f"... + {' + '.join(pieces)}", short)

@@ -9,11 +9,22 @@ from tinygrad_edu.derivation.expressions import FUNCTIONS, Expression
 from tinygrad_edu.derivation.statements import Names, labels_of, with_variance
 from tinygrad_edu.derivation.tokens import Token, problem, tokens_of
 
-__all__ = ["CLOSING", "RESERVED", "Reader", "free_labels"]
+__all__ = ["CLOSING", "RESERVED", "Reader", "equals_sign", "free_labels"]
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 RESERVED = ("if", "where", "else", "otherwise", "and")
 _NESTED = 40  # brackets, signs, exponents and sums inside one another
+
+
+def equals_sign(text: str) -> int:
+    """Where the = of the statement is."""
+    tokens = tokens_of(text)
+    depth = 0
+    for token in tokens:
+        depth += (token.text in CLOSING) - (token.text in CLOSING.values())
+        if token.text == "=" and depth == 0:
+            return token.start
+    raise problem(text, 0, "a statement needs a left side and =, as in df/dx_i = g_i gamma", tokens[-1].start)
 
 
 def free_labels(tree: Expression) -> tuple[str, ...]:
@@ -92,7 +103,8 @@ class Reader:
                         used.update(c for c in word.split("_", 1)[1].split("=")[0] if c.isalpha())
                         break
                     found = self.names.split(token, self.text, word)
-                    if found is None and word.split("_")[0] in ("sum", "mean", "delta", *FUNCTIONS):
+                    numbered = any(c.isdigit() for c in word.partition("_")[2])
+                    if found is None and not numbered and word.split("_")[0] in ("sum", "mean", "delta", *FUNCTIONS):
                         found = Names(None).split(token, self.text, word)
                     if found is not None:
                         used.update(found.indices)
@@ -185,7 +197,25 @@ class Reader:
             )
         if token.text in RESERVED:
             self.fail(f"{token.text!r} is not expected here", token)
+        if token.text == "I":
+            self.fail("the identity I is not read: its entries are delta_ij, and lam I w is lam w", token)
         self.fail(f"unknown name {token.text!r}{self.names.suggestion(token.text)}", token)
+
+    def delta(self) -> Expression:
+        """delta_ij."""
+        token = self.now
+        self.k += 1
+        below = token.text.split("_", 1)[1].replace("_", "")
+        if any(c.isdigit() for c in below):
+            self.fail(f"{token.text} is no name here: write the derivative that it stands for, as dL/dz", token)
+        labels = labels_of(below, token, self.text)
+        if len(labels) != 2:
+            self.fail("delta stands on two indices, as in delta_ij", token)
+        return self.node(token, "delta", (), labels)
+
+    def has_options(self) -> bool:
+        """True before sum(x, axis=0), which is complete; sum (x) y is a sum of products."""
+        return "_" not in self.now.text and self.peek().text == "(" and self.bracket_has(",", ahead=1)
 
     def compares_indices(self) -> bool:
         """True before i = j or i != j, of two indices; one of them may occur nowhere else."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from tinygrad_edu.derivation.changes import ADDING, Change, constant, fraction, said, written
-from tinygrad_edu.derivation.expressions import Expression
-from tinygrad_edu.derivation.factors import constants_added, drops, indices, names, numbers, sizes
+from tinygrad_edu.derivation.expressions import Expression, number
+from tinygrad_edu.derivation.factors import constants_added, drops, indices, masks, names, numbers, sizes
 from tinygrad_edu.derivation.situation import Place, Situation, places_of
 from tinygrad_edu.derivation.sums import sums
 
@@ -29,7 +29,7 @@ def single_changes(s: Situation, likely: bool = False) -> Iterator[Change]:
     for generator in (signs, exponents, sums, transposes, orders, sizes):
         yield from generator(s, found)
     if not likely:
-        for generator in (shapes, numbers, drops, indices, names, constants_added, bare_powers):
+        for generator in (shapes, slopes, numbers, drops, indices, names, masks, constants_added, bare_powers):
             yield from generator(s, found)
 
 
@@ -71,6 +71,48 @@ def exponents(s: Situation, found: list[Place]) -> Iterator[Change]:
             )
             short = said("exponent {} → {}", written(old), written(new))
             yield Change("exponent", 1.1 if new in likely else 1.15, s.changed(place, part), words, short, place.path)
+        yield from _inside(s, place, base)
+
+
+def _inside(s: Situation, place: Place, base: Expression) -> Iterator[Change]:
+    """(1 - h)^2 for 1 - h^2."""
+    if base.op not in ADDING or place.part.op != "pow":
+        return
+    exponent = place.part.args[1]
+    for k, arg in enumerate(base.args):
+        if constant(arg) is not None:
+            continue
+        power = Expression("pow", (arg, exponent))
+        args = (base.args[0], power) if k else (power, base.args[1])
+        words, short = said("the exponent belongs to {} alone", arg), said("exponent on {} alone", arg)
+        yield Change("exponent", 1.3, s.changed(place, Expression(base.op, args)), words, short, place.path)
+
+
+def slopes(s: Situation, found: list[Place]) -> Iterator[Change]:
+    """The slope of a sigmoid, y (1 - y), for that of tanh, 1 - y^2, and back."""
+    for place in found:
+        part = place.part
+        if place.exponent:
+            continue
+        if part.op == "sub" and constant(part.args[0]) == 1 and part.args[1].op == "pow":
+            y, exponent = part.args[1].args
+            if constant(exponent) == 2:
+                new = Expression("mul", (y, Expression("sub", (number(1), y))))
+                words = said("{} is the slope of tanh; that of a sigmoid is {}", part, new)
+                yield Change("wrong slope", 1.3, s.changed(place, new), words, said("slope of tanh"), place.path)
+        if part.op == "mul" and part.args[1].op == "sub" and constant(part.args[1].args[0]) == 1:
+            before, y = part.args[0], part.args[1].args[1]
+            new = Expression("sub", (number(1), Expression("pow", (y, number(2)))))
+            words = said("{} (1 - {}) is the slope of a sigmoid; that of tanh is {}", y, y, new)
+            rest = None if before == y else _without(before, y)
+            if before == y or rest is not None:
+                tree = new if rest is None else Expression("mul", (rest, new))
+                yield Change("wrong slope", 1.3, s.changed(place, tree), words, said("slope of a sigmoid"), place.path)
+
+
+def _without(product: Expression, factor: Expression) -> Expression | None:
+    """The product without its last factor, if it is this one."""
+    return product.args[0] if product.op == "mul" and product.args[1] == factor else None
 
 
 def _power(place: Place) -> tuple[Expression, Fraction] | None:
@@ -121,6 +163,11 @@ def transposes(s: Situation, found: list[Place]) -> Iterator[Change]:
         tree = s.changed(place, Expression("transpose", (part,)))
         words, short = said("{} should be transposed", what), said("{} transposed", what)
         yield Change("wrong transpose", 1.2, tree, words, short, place.path)
+        if part.op == "name" and value.plain[-1] == value.plain[-2]:  # 2 A x for (A + A^T) x
+            both = Expression("div", (Expression("add", (part, Expression("transpose", (part,)))), number(2)))
+            words = said("{} is not symmetric: it should be {}", part, both)
+            yield Change("wrong transpose", 1.45, s.changed(place, both), words, said("{} not symmetric", part),
+                         place.path)  # fmt: skip
 
 
 def orders(s: Situation, found: list[Place]) -> Iterator[Change]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_edu.derivation.changes import Change, said, shown
+from tinygrad_edu.derivation.diagonals import only_diagonal
 from tinygrad_edu.derivation.expressions import Expression, FormulaError, Value
 from tinygrad_edu.derivation.formulas import Formula
 from tinygrad_edu.derivation.paths import forgotten_path
@@ -96,6 +97,9 @@ def found_repairs(formula: Formula, worlds: list[World]) -> Search:
     trial.tried += step.tried
     if step.repair is not None:
         return Search((step.repair,), trial.tried, (), step.instead)
+    partly = only_diagonal(formula, worlds)
+    if partly:
+        return Search((), trial.tried, (), partly)
     terms = term_by_term(formula, trial.tree, worlds) if formula.tree is not None else TermSearch(None, (), 0)
     trial.tried += terms.tried
     if terms.repair is not None:

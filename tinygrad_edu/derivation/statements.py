@@ -61,6 +61,13 @@ class Word:
 
 
 _PART = re.compile(r"_(\{[^{}]*\}|\([^()]*\)|[A-Za-z0-9]+~?'*)")
+_SPELLINGS = {
+    "eps": ["epsilon"],
+    "epsilon": ["eps"],
+    "var": ["sigma2", "sigma_2"],
+    "lambda": ["lam", "lambda_", "lmbda", "lambd"],  # no name in Python can be lambda
+}
+_ENTRY = re.compile(r"[\[(]\s*([^\s\[\]()]+)\s*[\])]\s*_\s*(\w+|\{[^{}]*\})")
 _LABELS = re.compile(r"[A-Za-z]'*")
 
 
@@ -89,7 +96,12 @@ class Names:
                 spellings.append(name[: name.rindex("_")] + ending)
             elif name.endswith(ending) and len(name) > len(ending):
                 spellings += [name[: -len(ending)] + other for other in others]
-        spellings += {"eps": ["epsilon"], "epsilon": ["eps"], "var": ["sigma2", "sigma_2"]}.get(name, [])
+        spellings += _SPELLINGS.get(name, [])
+        base, _, below = name.partition("_")
+        if below.isdigit() or (len(below) == 1 and base not in self.known):
+            spellings.append(base + below)  # W_2 of a page is W2 in Python, W_h is Wh unless there is a W
+        elif numbered := re.fullmatch(r"([A-Za-z]+)(\d+)", name):
+            spellings.append("_".join(numbered.groups()))
         return next((s for s in spellings if s in self.known), None)
 
     def has(self, name: str) -> bool:
@@ -105,6 +117,10 @@ class Names:
         if base is None:
             return None
         parts = _PART.findall(word, base.end())
+        head, comma, rest_of_it = parts[0].strip("{}").partition(",") if parts else ("", "", "")
+        if comma and self.known is not None and (named := self.find(f"{base.group()}_{head.strip()}")) is not None:
+            later = [f"{{{rest_of_it}}}", *parts[1:]]  # a_{1,i}: entry i of a_1
+            return Word(named, tuple(label for part in later for label in labels_of(part, token, text)))
         for count in range(len(parts) if self.known is not None else 0, -1, -1):
             name = self.find("_".join([base.group(), *(part.strip("{}") for part in parts[:count])]))
             if name is not None:
@@ -115,8 +131,11 @@ class Names:
         return None
 
     def derivative(self, top: Token, bottom: Token, text: str) -> tuple[Word, Word] | None:
-        """d<A>/d<B> when A is the loss or a known name and B a known name; None when it is a division."""
-        if top.text[:1] != "d" or bottom.text[:1] != "d" or self.has(top.text):
+        """d<A>/d<B> when A is the loss or a known name and B a known name; None when it is a division.
+
+        dout/dx is a derivative even where dL/d(out) is called dout: nobody divides by dL/dx.
+        """
+        if top.text[:1] != "d" or bottom.text[:1] != "d" or (self.has(top.text) and self.has(bottom.text)):
             return None
         of, by = self.above(top, text), self.split(bottom, text, bottom.text[1:])
         return (of, by) if of is not None and by is not None else None
@@ -150,6 +169,9 @@ class Names:
 def labels_of(part: str, token: Token, text: str) -> tuple[str, ...]:
     """The indices of a subscript: ij, {ij}, {i,j} or {i j}.  Between commas a name of several letters is one index."""
     inner = part.strip("{}()").strip()
+    if "+" in inner or "-" in inner:
+        words = f"indices are not added: {part} is not read; give this formula as a Python function of the arrays"
+        raise problem(text, token.start, words, token.end)
     if any(c.isdigit() for c in inner):
         base = token.text.split("_")[0]
         raise problem(
@@ -164,7 +186,8 @@ def labels_of(part: str, token: Token, text: str) -> tuple[str, ...]:
         labels = tuple(_LABELS.findall(inner))
     rest = inner.replace(",", "").replace(" ", "")
     if not labels or "".join(labels) != rest or not all(label.rstrip("'").isalpha() for label in labels):
-        raise problem(text, token.start, f"{part} is no subscript; indices are letters, as in x_i or W_ij", token.end)
+        words = f"{part} is no subscript; indices are letters, as in x_i or W_ij"
+        raise problem(text, token.start, words, token.end)
     if len(labels) > 4 and "," not in inner:
         raise problem(
             text,
@@ -187,8 +210,11 @@ def with_variance(tokens: list[Token], names: Names) -> list[Token]:
         length = 2 if after[:2] == ["^", "2"] else 4 if after == ["^", "{", "2", "}"] else 0
         if length and token.kind == "word" and re.fullmatch(r"d?sigma(_.*)?", token.text):
             word = token.text.replace("sigma", "var", 1)
-            token = Token("word", word, token.start, tokens[k + length].end, token.glued)
             k += length
+            if [t.text for t in tokens[k + 1 : k + 2]] == ["_"] and tokens[k + 2].kind == "word":  # sigma^2_i
+                k += 2
+                word += f"_{tokens[k].text}"
+            token = Token("word", word, token.start, tokens[k].end, token.glued)
         out.append(token)
         k += 1
     return out
@@ -207,6 +233,17 @@ def parse_target(text: str, known: Collection[str] | None = None, *, loss: str |
         raise problem(text, 0, "the left side is empty; it says what the formula is: df/dx_i, or dvar/dx_i")
     if first.text == "d" and tokens[1].text in "([{":
         return _of_formula(text, tokens, names)
+    if re.fullmatch(r"delta\d*(_.*)?", first.text) and not names.has(first.text[1:]):
+        words = f"{first.text} is no derivative; write the one that it stands for, as in dL/dz{_nearest(names)}"
+        raise problem(text, first.start, words, first.end)
+    if first.text in ("[", "(") and (inside := _ENTRY.fullmatch(text.strip())) is not None:  # [dL/dW]_ij
+        found = parse_target(inside[1], known, loss=loss)
+        if not found.indices and found.of in names.losses:
+            labels = labels_of(inside[2], first, text)
+            return Target(found.of, (), found.by, labels, text.strip())
+    if first.text == "d" and tokens[1].kind == "word":
+        words = f"write d and the name as one word: d{tokens[1].text}"
+        raise problem(text, first.start, words, tokens[1].end)
     if first.kind != "word" or first.text[0] != "d" or len(first.text) == 1:
         raise problem(
             text,

@@ -38,6 +38,8 @@ def _missing(s: Situation, place: Place, value: Value) -> Iterator[Change]:
     """A sum around a part, over each of its indices, or each axis of its array."""
     cost = 1.2 if is_term(place) else 1.25
     for label in value.labels:
+        if label in place.bound:  # a sum over it is there already
+            continue
         tree = s.changed(place, Expression("sum", (place.part,), (label,)))
         yield Change("missing sum", cost, tree, _words(place, label), said("Σ over {} missing", label), place.path)
     dims = len(value.plain)

@@ -45,6 +45,7 @@ _HIGH = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁱʲᵏᵐⁿʳˢᵗ", "0123
 
 _TOKEN = re.compile(
     r"""(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+      | (?P<prime>(?:sigmoid|sigma|tanh|relu|exp|log|sin|cos)')
       | (?P<word>[A-Za-z][A-Za-z0-9]*~?(?:_(?:[A-Za-z0-9]+~?'*|\{[^{}]*\}|\([^()]*\)))*)
       | (?P<op>\*\*|[!<>=]=|\.m?T\b|[-+*/@^·()\[\]{}<>=,_])
       | (?P<space>\s+)""",
@@ -88,6 +89,7 @@ def tokens_of(text: str) -> list[Token]:
             at = places[position]
             raise problem(text, at, f"{text[at]!r} is no part of the notation{_hint(plain, position)}")
         kind = found.lastgroup or "op"
+        kind = "word" if kind == "prime" else kind
         if kind == "space":
             glued = False
         else:
@@ -109,7 +111,13 @@ def _hint(plain: str, position: int) -> str:
     if plain[position] == "'":
         return "; a transpose is written ^T"
     if plain[position] == "|":
-        return "; write abs(x)"
+        return "; write abs(x), or sqrt(sum(x^2)) for a norm"
+    if plain[position : position + 2] == ":=":
+        return "; write ="
+    if plain[position] == "∇":
+        return "; write dL/dw for ∇_w L"
+    if plain[position] == ".":
+        return "; write out what the dots stand for"
     return ""
 
 
@@ -126,10 +134,12 @@ def _plain(text: str) -> tuple[str, list[int]]:
     while k < len(text):
         c, at = text[k], k
         k += 1
-        if c.isascii():
+        if c.isascii() and c != "|":
             if out and c.isalpha() and at and text[at - 1] in GREEK:  # γx is gamma x
                 put(" ", at)
             put(c, at)
+        elif c == "|" and text.count("|") % 2 == 0 and "||" not in text:
+            put(")" if text.count("|", 0, at) % 2 else " abs(", at)
         elif c == "∂":
             put(" d" if not out or out[-1] not in " (/[{" else "d", at)
         elif c == "σ" and k < len(text) and text[k] == "²":
@@ -154,6 +164,8 @@ def _plain(text: str) -> tuple[str, list[int]]:
             k = end
         elif c in _MARKS:
             put(_MARKS[c], at)
+        elif c == "|":
+            put(c, at)
         elif c in _SIGNS:
             put(_SIGNS[c], at)
         elif c.isspace():

@@ -176,10 +176,13 @@ class Traced:
 
     @property
     def T(self) -> Any:
-        """The transpose."""
-        return Traced(Expression("transpose", (self.tree,)))
+        """The transpose, of two axes at most: of three, NumPy's turns all around."""
+        return _transposed(self, ())
 
-    mT = T
+    @property
+    def mT(self) -> Any:
+        """The transpose of the last two axes."""
+        return Traced(Expression("transpose", (self.tree,)))
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -247,13 +250,25 @@ def _apply(name: str, inputs: Any) -> Any:
     raise Untraceable(f"the function {name}")
 
 
+def _transposed(x: Any, axes: Any) -> Any:
+    """The transpose, if it is that of the last two axes."""
+    count = len(x.dims) if isinstance(x, Traced) and x.dims is not None else 2
+    if count > 2:
+        axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+        last = [*range(count - 2), count - 1, count - 2]
+        numbers = [axis % count for axis in axes if isinstance(axis, int)]
+        if numbers != last and sorted(numbers) != [count - 2, count - 1]:
+            raise Untraceable(f"a transpose of {count} axes that is not that of the last two")
+    return x.mT
+
+
 def _call(name: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """A function of NumPy, an op of the engine, or a method of an array or tensor."""
     given = {key: value for key, value in kwargs.items() if value is not None}
     if name in ("sum", "mean"):
         return _reduced(name, args, given)
     if name in ("transpose", "t", "T", "swapaxes"):
-        return args[0].T
+        return _transposed(args[0], args[1:])
     if name in ("dot", "mm", "mv", "bmm"):
         return _made("matmul", *args)
     if name == "where":
