@@ -30,7 +30,8 @@ def new_figure(width: float, height: float, palette: Palette, margin: float = 0.
     from .picture import Picture
 
     size = (min(width, 40), min(height, 40))
-    return Picture(figsize=size, dpi=144, layout=ConstrainedLayoutEngine(w_pad=margin, h_pad=0.08), facecolor=palette.paper)
+    layout = ConstrainedLayoutEngine(w_pad=margin, h_pad=0.08)
+    return Picture(figsize=size, dpi=144, layout=layout, facecolor=palette.paper)
 
 
 def finish(figure: Figure, path: PathLike | None, caller: str) -> Figure:
