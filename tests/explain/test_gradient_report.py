@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_edu as torch
@@ -200,6 +200,7 @@ def test_it_is_repeatable_and_bounded_in_time():
 
 
 @given(values=st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=5))
+@example(values=[1.1920928955078125e-07])  # the slope of a root changes within the usual step
 def test_any_point_of_a_right_function_passes(values):
     x = torch.tensor(values, requires_grad=True)
     assert gradient_report((x.exp() * x.relu() + x.abs().sqrt().clamp(max=1.0)).sum()).ok
