@@ -56,8 +56,9 @@ def lines(
         bare(ax, palette)
         label_ends(ax, ends)
     heading(figure, title, 13, palette)
-    seeds = max((len(s) for s in cells.values()), default=1)
-    words = [f"line: mean of {seeds} seeds, band: least to greatest"] if seeds > 1 else []
+    counts = sorted({len(s) for s in cells.values()})
+    seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "1"
+    words = [f"line: mean of {seeds} seeds, band: least to greatest"] if seeds != "1" else []
     figure.supxlabel(
         ",  ".join([*words, *([note] if note else [])]), x=0.01, ha="left", fontsize=9, color=palette.muted
     )
