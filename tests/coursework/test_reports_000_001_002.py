@@ -28,7 +28,7 @@ import report001_batchnorm as batchnorm
 import report001_convnet as convnet
 import report001_mlp as mlp
 import report001_wide_mlp as wide
-from running import Data, DataOptions
+from running import Data, DataOptions, training
 from watching import Watch
 
 SCRIPTS = sorted(path.stem for number in ("000", "001", "002") for path in FOLDER.glob(f"report{number}_*.py"))
@@ -148,6 +148,19 @@ def test_the_wide_mlp_is_the_reports():
     assert (config["batch size"], config["steps"], config["row"]) == (500, 5_000, 250)
 
 
+def test_the_wide_mlp_can_train_on_the_validation_images_too(monkeypatch, tmp_path):
+    seen = []
+    kept = training.DataLoader
+    monkeypatch.setattr(
+        training, "DataLoader", lambda data, *args, **kw: seen.append(len(data)) or kept(data, *args, **kw)
+    )
+    config = wide.configs(argparse.Namespace(quick=True, steps=2))[wide.WHOLE]
+    result = wide.run(config, 0, DIGITS, tmp_path / "checkpoint")
+    sets = DIGITS.load()
+    assert len(sets.train) + len(sets.validation) in seen and len(sets.train) not in seen
+    assert wide.CHOSEN not in result["metrics"] and wide.BEST in result["metrics"]
+
+
 def test_the_wide_mlp_tells_the_best_the_last_and_the_chosen_step_apart(monkeypatch, tmp_path):
     rows = {"test": iter([0.5, 0.9, 0.6, 0.7]), "validation": iter([0.1, 0.2, 0.4, 0.3])}
 
@@ -161,7 +174,7 @@ def test_the_wide_mlp_tells_the_best_the_last_and_the_chosen_step_apart(monkeypa
     result = wide.run(quick(wide), 0, DIGITS, tmp_path / "checkpoint")
     assert result["metrics"] == {wide.LAST: 0.7, wide.BEST: 0.9, wide.CHOSEN: 0.6}
     assert (result["best step"], result["chosen step"]) == (4, 6)
-    (text,) = wide.remarks({"MLP": {0: result}})
+    (text,) = wide.remarks({wide.LABEL: {0: result}})
     assert "by 30.00 points" in text and "4 and 6" in text
 
 

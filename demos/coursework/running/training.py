@@ -46,6 +46,7 @@ def fit_classifier(
     validate_every: int | None = None,
     checkpoint_every: Literal["epoch"] | int = "epoch",
     train_subset: int | None = None,
+    whole: bool = False,
     measure_train: bool = False,
     best: bool = False,
     trainer_options: dict[str, Any] | None = None,
@@ -53,7 +54,8 @@ def fit_classifier(
     """One cell: the seed set, the model and its optimiser built, trained (from the checkpoint if there is one), tested.
 
     build: the data -> the model.  epochs or steps: exactly one.  validate_every: steps per row of the history, else an
-    epoch.  train_subset: train on so many samples (all if there are fewer), drawn by the seed.
+    epoch.  train_subset: train on so many samples (all if there are fewer), drawn by the seed.  whole: train on the
+    validation samples too, so that "validation accuracy" is of samples that were seen.
     measure_train: "train accuracy" is of the trained model over the training set, in evaluation mode; else the mean
     over the last row, while it was training.  best: "validation accuracy" is the best row's, else the last row's.
     Returns metrics, history with the step of each row, test predictions and targets, and the number of parameters.
@@ -63,6 +65,8 @@ def fit_classifier(
     sets = data.load()
     model = build(sets)
     train = sets.train
+    if whole:
+        train = TensorDataset(*map(torch.cat, zip(train.tensors, sets.validation.tensors, strict=True)))
     if train_subset is not None:
         train = subset(train, train_subset, seed)
     trainer = Trainer(
